@@ -1,0 +1,43 @@
+//! The control listener: how tests set the server up and look inside. It is never faulted.
+
+use std::fmt::Display;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::authority::Authority;
+use crate::faults::{Fault, Faults};
+use crate::request::{Parameters, Request};
+use crate::response::Response;
+use crate::server::Server;
+
+pub fn answer(server: &Server, request: &Request) -> Response {
+    let mut state = server.lock();
+    match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/log") => return Response::json(200, &state.log),
+        ("GET", "/active") => {
+            let parameters = Parameters::parse(request.query.as_bytes()).unwrap_or_default();
+            let active = parameters
+                .get("token")
+                .is_some_and(|token| state.authority.is_active(token, Instant::now()));
+            return Response::json(200, &json!({"active": active}));
+        }
+        ("DELETE", "/log") => state.log.clear(),
+        ("POST", "/faults") => match Fault::from_json(&request.body) {
+            Ok(fault) => state.faults.add(fault),
+            Err(error) => return refuse(error),
+        },
+        ("DELETE", "/faults") => state.faults = Faults::default(),
+        ("POST", "/settings") => match serde_json::from_slice(&request.body) {
+            Ok(change) => state.settings.apply(change),
+            Err(error) => return refuse(error),
+        },
+        ("POST", "/restart") => state.authority = Authority::default(),
+        _ => return Response::empty(404),
+    }
+    Response::json(200, &json!({}))
+}
+
+fn refuse(error: impl Display) -> Response {
+    Response::json(400, &json!({"error": error.to_string()}))
+}

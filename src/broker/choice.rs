@@ -1,0 +1,205 @@
+//! Which session is meant, and how it stands.
+
+use std::time::Duration;
+
+use super::{Broker, BrokerError};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::protocol::Target;
+use crate::session::{
+    Choice, Generation, Installation, Journal, OrgLabel, Outcome, Refusal, Session, SessionName,
+    SessionStore, Verdict,
+};
+use crate::site::{self, Site, SiteError, SiteName};
+
+/// No outcome forbids the next request for longer; one that seems to was written by another clock.
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+
+/// The session that a request asks for, with flags and environment filled in.
+pub struct Wanted {
+    pub site: Option<SiteName>,
+    pub org: Option<OrgLabel>,
+}
+
+impl Wanted {
+    /// The site, where nothing else decides.
+    pub fn site_or_default(&self) -> SiteName {
+        self.site.clone().unwrap_or_else(|| SiteName::Site(site::us1()))
+    }
+}
+
+impl Broker<'_> {
+    /// What the request names, else the flag, else the variable.
+    pub(super) fn wanted(&self, target: &Target) -> Wanted {
+        let configured = |setting: &crate::config::Setting<SiteName>| setting.value.clone();
+        Wanted {
+            site: target.site.clone().or_else(|| self.config.site.as_ref().map(configured)),
+            org: target
+                .org
+                .clone()
+                .or_else(|| self.config.org.as_ref().map(|setting| setting.value.clone())),
+        }
+    }
+
+    /// The stored session that is meant, if there is one.
+    pub(super) fn choose(
+        &self,
+        installation: &Installation,
+        wanted: &Wanted,
+    ) -> Result<Option<SessionName>, Error> {
+        let store = SessionStore::of(installation);
+        match store.choose(wanted.site.as_ref(), wanted.org.as_ref())? {
+            Choice::Session(name) => Ok(Some(name)),
+            Choice::None => Ok(None),
+            Choice::Several(names) => Err(BrokerError::Ambiguous(names).into()),
+        }
+    }
+
+    /// The stored session that a human command is about.
+    ///
+    /// # Errors
+    /// Where several fit, or the store cannot be read.
+    pub fn chosen(&self, installation: &Installation) -> Result<Option<SessionName>, Error> {
+        self.choose(installation, &self.wanted(&Target::default()))
+    }
+
+    /// The error of a command that needs a session and found none.
+    #[must_use]
+    pub fn not_logged_in(&self) -> Error {
+        let wanted = self.wanted(&Target::default());
+        let site = wanted.site_or_default();
+        let why = format!("not logged in to {}", shown(&site, wanted.org.as_ref()));
+        let command = login_command(&site, wanted.org.as_ref());
+        BrokerError::LoginRequired { why, command }.into()
+    }
+
+    /// Refuses a site that is not Datadog's unless the user trusts it: `given` with this very
+    /// command, or in the configuration file. No variable can do that.
+    pub(super) fn ensure_trusted(&self, site: &SiteName, given: bool) -> Result<(), Error> {
+        let SiteName::Site(site @ (Site::Foreign(_) | Site::Loopback(_))) = site else {
+            return Ok(());
+        };
+        if given || self.config.file()?.trusted_sites.contains(site) {
+            return Ok(());
+        }
+        Err(SiteError::Untrusted(site.clone()).into())
+    }
+}
+
+/// How a session stands, by the outcome of its last refresh.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Nothing is known against a refresh.
+    Live,
+    /// The last refresh failed, and the next is not due yet.
+    Waiting { message: String, retry_in: Duration },
+    /// The server ended it.
+    Ended { refusal: Refusal, message: String, at: Timestamp },
+    /// It was stored without a refresh token.
+    NotRenewable,
+}
+
+impl Standing {
+    /// By an outcome that is about this generation of the session; the outcomes of an earlier one
+    /// say nothing about it.
+    pub fn by(outcome: Option<&Outcome>, generation: Generation, now: Timestamp) -> Self {
+        let Some(outcome) = outcome.filter(|outcome| outcome.generation == generation) else {
+            return Self::Live;
+        };
+        match &outcome.verdict {
+            Verdict::Renewed => Self::Live,
+            Verdict::Ended { refusal, message } => {
+                Self::Ended { refusal: *refusal, message: message.clone(), at: outcome.at }
+            }
+            Verdict::Failed { message, not_before, .. } => {
+                let retry_in = not_before.since(now);
+                if retry_in.is_zero() || retry_in > LONGEST_WAIT || now < outcome.at {
+                    return Self::Live;
+                }
+                Self::Waiting { message: message.clone(), retry_in }
+            }
+        }
+    }
+
+    /// Why there is no newer token, for a message.
+    pub fn explain(&self, name: &SessionName, now: Timestamp) -> String {
+        match self {
+            Self::Live => format!("the refresh of {name} ended without an outcome"),
+            Self::Waiting { message, .. } => {
+                format!("could not renew the token for {name}: {message}")
+            }
+            Self::NotRenewable => format!("the session for {name} has no refresh token"),
+            Self::Ended { refusal: Refusal::Interrupted { at }, .. } => format!(
+                "the session for {name} is over: a refresh was interrupted at {at}, and its answer was lost"
+            ),
+            Self::Ended { refusal: Refusal::UnknownClient, .. } => format!(
+                "the session for {name} is over: the server no longer knows this installation, which the next login registers anew"
+            ),
+            Self::Ended { refusal: Refusal::InvalidGrant, message, at } => {
+                let ago = whole_minutes(now.since(*at));
+                format!("the session for {name} is over: {message} ({ago})")
+            }
+        }
+    }
+}
+
+fn whole_minutes(span: Duration) -> String {
+    match span.as_secs() / 60 {
+        0 => "just now".into(),
+        1 => "a minute ago".into(),
+        minutes => format!("{minutes} minutes ago"),
+    }
+}
+
+/// The last outcome that a journal holds.
+pub fn outcome_of(store: &SessionStore<'_>, session: &Session) -> Result<Option<Outcome>, Error> {
+    let journal: Option<Journal<'_>> = store.journal(&session.name)?;
+    match journal {
+        Some(mut journal) => Ok(journal.outcome()?),
+        None => Ok(None),
+    }
+}
+
+/// A session that does not exist, for a message.
+pub fn shown(site: &SiteName, org: Option<&OrgLabel>) -> String {
+    let site = match site {
+        SiteName::Site(site) => site.label(),
+        SiteName::Vanity(vanity) => vanity.host.clone(),
+    };
+    match org {
+        Some(org) => format!("{site} ({org})"),
+        None => site,
+    }
+}
+
+/// The command that logs in to it.
+pub fn login_command(site: &SiteName, org: Option<&OrgLabel>) -> String {
+    let site = match site {
+        SiteName::Site(site) => site.to_string(),
+        SiteName::Vanity(vanity) => vanity.host.clone(),
+    };
+    let org = org.map_or_else(String::new, |org| format!(" --org {}", quoted(&org.to_string())));
+    format!("dd-oauth login --site {site}{org}")
+}
+
+/// As an argument that can be pasted into a shell.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if text.bytes().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_can_be_pasted() {
+        let site = SiteName::parse("eu1").unwrap();
+        let command = |org: &str| login_command(&site, OrgLabel::parse(org).as_ref());
+        assert_eq!(command("acme"), "dd-oauth login --site datadoghq.eu --org acme");
+        assert_eq!(
+            command("Tom's $(x)"),
+            r"dd-oauth login --site datadoghq.eu --org 'Tom'\''s $(x)'"
+        );
+    }
+}

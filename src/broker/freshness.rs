@@ -1,0 +1,148 @@
+//! Fresh, expiring, stale: what a `get` has to do about the token that is held.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::session::{Access, Lifetime};
+
+/// The renewal window opens this long before the end, but at most a quarter of the lifetime.
+const LONGEST_WINDOW: Duration = Duration::from_secs(5 * 60);
+/// What is wished for where the caller demands nothing, but at most a tenth of the lifetime.
+const USUAL_MIN_TTL: Duration = Duration::from_secs(60);
+/// A clock that is set is off by less than this; a token from further ahead is not believed.
+const CLOCK_SLACK: Duration = Duration::from_secs(5);
+/// A token that is rejected earlier than this was not rejected for its age.
+const FIRST_MOMENTS: Duration = Duration::from_secs(30);
+
+/// What has to happen before the token can be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It is fresh.
+    Nothing,
+    /// It is expiring: good, and to be renewed behind the caller's back.
+    RenewalSoon,
+    /// It is stale, or lives shorter than demanded.
+    Renewal,
+    /// The demand can be met once a quarter of the token's life is over, after this time.
+    Patience(Duration),
+    /// The server's tokens live only this long.
+    Despair(Duration),
+}
+
+impl Need {
+    /// Judges the token that is held at `now`; `demand` is what the caller insists on.
+    #[must_use]
+    pub fn of(access: &Access, demand: Option<Duration>, now: Timestamp) -> Self {
+        let Access::Held { lifetime, .. } = access else { return Self::Renewal };
+        if lifetime.issued > now.plus(CLOCK_SLACK) {
+            return Self::Renewal;
+        }
+        let (total, remaining) = (lifetime.total(), lifetime.expires.since(now));
+        let enough = demand.unwrap_or(USUAL_MIN_TTL.min(total / 10));
+        if remaining > enough || (demand.is_some() && remaining == enough) {
+            let window = LONGEST_WINDOW.min(total / 4);
+            return if remaining < window { Self::RenewalSoon } else { Self::Nothing };
+        }
+        if demand.is_none() || remaining.is_zero() {
+            return Self::Renewal;
+        }
+        // Part of the lifetime is spent on the way, so a demand for all of it is never met.
+        if enough >= total {
+            return Self::Despair(total);
+        }
+        let age = now.since(lifetime.issued);
+        let quarter = total / 4;
+        if age < quarter { Self::Patience(quarter.saturating_sub(age)) } else { Self::Renewal }
+    }
+}
+
+/// The life that a token has left, if it has any.
+#[must_use]
+pub fn life_left(access: &Access, now: Timestamp) -> Option<Duration> {
+    match access {
+        Access::Held { lifetime, .. } if lifetime.issued <= now.plus(CLOCK_SLACK) => {
+            Some(lifetime.expires.since(now)).filter(|left| !left.is_zero())
+        }
+        _ => None,
+    }
+}
+
+/// Whether a token is so new that a rejection is not about its expiry; renewing it then would
+/// only be the first of many renewals.
+#[must_use]
+pub fn in_first_moments(lifetime: Lifetime, now: Timestamp) -> bool {
+    now.since(lifetime.issued) < FIRST_MOMENTS.min(lifetime.total() / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    const START: i64 = 1_800_000_000;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_seconds(START + second)
+    }
+
+    /// A token of `seconds`, issued at second 0.
+    fn token(seconds: i64) -> Access {
+        let token = Secret::parse("token".to_string()).unwrap();
+        Access::Held { token, lifetime: Lifetime::starting(at(0), Some(seconds)) }
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn an_hour_is_fresh_then_expiring_then_stale() {
+        let need = |second| Need::of(&token(3600), None, at(second));
+        assert_eq!(need(0), Need::Nothing);
+        assert_eq!(need(3300), Need::Nothing);
+        assert_eq!(need(3301), Need::RenewalSoon);
+        assert_eq!(need(3539), Need::RenewalSoon);
+        assert_eq!(need(3540), Need::Renewal);
+        assert_eq!(need(9999), Need::Renewal);
+    }
+
+    #[test]
+    fn a_short_life_has_a_short_window() {
+        let need = |millis| {
+            let now = Timestamp::from_millis(START * 1000 + millis);
+            Need::of(&token(5), None, now)
+        };
+        assert_eq!(need(3750), Need::Nothing);
+        assert_eq!(need(3751), Need::RenewalSoon);
+        assert_eq!(need(4499), Need::RenewalSoon);
+        assert_eq!(need(4500), Need::Renewal);
+    }
+
+    #[test]
+    fn a_demand_is_met_now_later_or_never() {
+        let need = |demand, second| Need::of(&token(3600), Some(seconds(demand)), at(second));
+        assert_eq!(need(1800, 1800), Need::Nothing);
+        assert_eq!(need(1800, 1801), Need::Renewal);
+        assert_eq!(need(3500, 400), Need::Patience(seconds(500)));
+        assert_eq!(need(3500, 900), Need::Renewal);
+        assert_eq!(need(3600, 1), Need::Despair(seconds(3600)));
+        assert_eq!(need(7200, 3600), Need::Renewal, "an expired token says nothing of the next");
+        assert_eq!(need(0, 3599), Need::RenewalSoon, "one second is enough for who asks for none");
+    }
+
+    #[test]
+    fn a_token_from_the_future_is_stale() {
+        assert_eq!(Need::of(&token(3600), None, at(-5)), Need::Nothing);
+        assert_eq!(Need::of(&token(3600), None, at(-6)), Need::Renewal);
+        assert_eq!(life_left(&token(3600), at(-6)), None);
+        assert_eq!(Need::of(&Access::Rejected, None, at(0)), Need::Renewal);
+    }
+
+    #[test]
+    fn the_first_moments_are_thirty_seconds_or_a_quarter_of_the_life() {
+        let new =
+            |life, second| in_first_moments(Lifetime::starting(at(0), Some(life)), at(second));
+        assert!(new(3600, 29) && !new(3600, 30));
+        assert!(new(40, 9) && !new(40, 10));
+    }
+}

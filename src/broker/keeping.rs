@@ -1,0 +1,228 @@
+//! Taking over a token set from elsewhere, rejecting a token, and forgetting a session.
+
+use std::time::Duration;
+
+use super::Broker;
+use super::freshness::in_first_moments;
+use crate::clock::{Deadline, Timestamp};
+use crate::error::Error;
+use crate::lock::Lock;
+use crate::oauth::{self, Http, HttpError, TokenHint};
+use crate::protocol::{EraseRequest, Expiry, StoreRequest};
+use crate::session::{
+    Access, Generation, Installation, Lifetime, Renewal, Session, SessionName, SessionStore,
+};
+use crate::site::{Site, SiteName};
+
+/// How long a write waits for the refresh that may be under way.
+const WRITE_LIMIT: Duration = Duration::from_secs(60);
+
+/// What an `erase` did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Erased {
+    /// There was no such session.
+    Nothing,
+    /// The session is forgotten here, and still good at the server.
+    Session(SessionName),
+    /// The access token will not be answered again.
+    AccessToken,
+    /// The access token named is not the stored one, or too new for its expiry to be the trouble.
+    Kept,
+}
+
+/// What a `logout` did.
+#[derive(Debug)]
+pub struct LoggedOut {
+    pub name: SessionName,
+    /// What the server was not told, and why.
+    pub not_revoked: Vec<(TokenHint, HttpError)>,
+}
+
+impl Broker<'_> {
+    /// Stores a token set. Without a refresh token it keeps the one there is.
+    ///
+    /// # Errors
+    /// Where the site is not trusted, several sessions fit, or it cannot be written.
+    pub fn store(&self, request: StoreRequest) -> Result<SessionName, Error> {
+        let wanted = self.wanted(&request.target);
+        let site = wanted.site_or_default();
+        let installation = Installation::open_or_create(&self.config.paths)?;
+        let name = match self.choose(&installation, &wanted)? {
+            Some(name) => name,
+            None => {
+                self.ensure_storable(&site)?;
+                let site = match site {
+                    SiteName::Site(site) => site,
+                    SiteName::Vanity(vanity) => Site::Datadog(vanity.region),
+                };
+                SessionName { site, org: wanted.org.clone() }
+            }
+        };
+        let store = SessionStore::of(&installation);
+        let lock = self.lock(&store, &name, "store")?;
+        let earlier = store.load(&name)?;
+        let renewal = match (request.refresh, &earlier) {
+            (Some((client_id, refresh_token)), _) => Renewal::Possible { client_id, refresh_token },
+            (None, Some(earlier)) => earlier.renewal.clone(),
+            (None, None) => Renewal::Impossible,
+        };
+        let lifetime = lifetime(request.expiry, self.clock.now());
+        let scopes = match &earlier {
+            Some(earlier) if request.scopes.is_empty() => earlier.scopes.clone(),
+            _ => request.scopes,
+        };
+        let session = Session {
+            name: name.clone(),
+            org_uuid: earlier.as_ref().and_then(|earlier| earlier.org_uuid.clone()),
+            vanity_host: earlier.as_ref().and_then(|earlier| earlier.vanity_host.clone()),
+            generation: earlier.map_or(Generation::FIRST, |earlier| earlier.generation.next()),
+            scopes,
+            access: Access::Held { token: request.access_token, lifetime },
+            renewal,
+        };
+        store.save(&lock, &session)?;
+        Ok(name)
+    }
+
+    /// A token that comes from the caller may go back to this machine; to a foreign host only
+    /// where the user trusts it.
+    fn ensure_storable(&self, site: &SiteName) -> Result<(), Error> {
+        let loopback = matches!(site, SiteName::Site(site) if site.is_loopback());
+        self.ensure_trusted(site, loopback)
+    }
+
+    /// Forgets a session here, or rejects the access token that the request names.
+    ///
+    /// # Errors
+    /// Where several sessions fit, or the store cannot be written.
+    pub fn erase(&self, request: &EraseRequest) -> Result<Erased, Error> {
+        let Some(installation) = Installation::open(&self.config.paths)? else {
+            return Ok(Erased::Nothing);
+        };
+        let Some(name) = self.choose(&installation, &self.wanted(&request.target))? else {
+            return Ok(Erased::Nothing);
+        };
+        let store = SessionStore::of(&installation);
+        let lock = self.lock(&store, &name, "erase")?;
+        let Some(rejected) = &request.access_token else {
+            store.forget(&lock, &name)?;
+            return Ok(Erased::Session(name));
+        };
+        let Some(session) = store.load(&name)? else { return Ok(Erased::Nothing) };
+        match &session.access {
+            Access::Held { token, lifetime }
+                if token.matches(rejected) && !in_first_moments(*lifetime, self.clock.now()) =>
+            {
+                let generation = session.generation.next();
+                store.save(&lock, &Session { access: Access::Rejected, generation, ..session })?;
+                Ok(Erased::AccessToken)
+            }
+            _ => Ok(Erased::Kept),
+        }
+    }
+
+    /// Revokes the refresh token, then the access token, and forgets the session whatever the
+    /// server said.
+    ///
+    /// # Errors
+    /// Where there is no session, or it cannot be read or removed.
+    pub fn log_out(&self) -> Result<LoggedOut, Error> {
+        let Some(installation) = Installation::open(&self.config.paths)? else {
+            return Err(self.not_logged_in());
+        };
+        let Some(name) = self.chosen(&installation)? else { return Err(self.not_logged_in()) };
+        let store = SessionStore::of(&installation);
+        let lock = self.lock(&store, &name, "logout")?;
+        let Some(session) = store.load(&name)? else { return Err(self.not_logged_in()) };
+        let not_revoked = self.revoke(&session)?;
+        store.forget(&lock, &name)?;
+        Ok(LoggedOut { name, not_revoked })
+    }
+
+    fn revoke(&self, session: &Session) -> Result<Vec<(TokenHint, HttpError)>, Error> {
+        // Without a client there is nobody in whose name a token could be revoked.
+        let Renewal::Possible { client_id, refresh_token } = &session.renewal else {
+            return Ok(Vec::new());
+        };
+        let mut tokens = vec![(TokenHint::RefreshToken, refresh_token.expose())];
+        if let Access::Held { token, .. } = &session.access {
+            tokens.push((TokenHint::AccessToken, token.expose()));
+        }
+        let site = &session.name.site;
+        let http = Http::for_site(site, self.environment)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(super::BrokerError::NoWorker)?;
+        let mut not_revoked = Vec::new();
+        for (hint, token) in tokens {
+            let request = oauth::revoke(&http, site, client_id, token, hint);
+            if let Err(error) = runtime.block_on(request) {
+                not_revoked.push((hint, error));
+            }
+        }
+        Ok(not_revoked)
+    }
+
+    fn lock(
+        &self,
+        store: &SessionStore<'_>,
+        name: &SessionName,
+        purpose: &str,
+    ) -> Result<Lock, Error> {
+        let deadline = Deadline::after(WRITE_LIMIT);
+        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
+        let path = store.lock_path(name);
+        Ok(Lock::hold(&path, purpose, self.clock, deadline, &mut notice)?)
+    }
+
+    /// Chooses the session that requests mean where they name none.
+    ///
+    /// # Errors
+    /// Where there is no such session, or the choice cannot be written.
+    pub fn select(&self) -> Result<SessionName, Error> {
+        let Some(installation) = Installation::open(&self.config.paths)? else {
+            return Err(self.not_logged_in());
+        };
+        let Some(name) = self.chosen(&installation)? else { return Err(self.not_logged_in()) };
+        let store = SessionStore::of(&installation);
+        let lock = Lock::hold(
+            &store.selection_lock_path(),
+            "use",
+            self.clock,
+            Deadline::after(WRITE_LIMIT),
+            &mut |holder| self.terminal.say_waiting(holder),
+        )?;
+        store.select(&lock, &name)?;
+        Ok(name)
+    }
+}
+
+/// The lifetime of a token that was stored at `now`. A moment that has passed is believed: the
+/// token is stale then, and renewed at its first use.
+fn lifetime(expiry: Expiry, now: Timestamp) -> Lifetime {
+    match expiry {
+        Expiry::Unknown => Lifetime::starting(now, None),
+        Expiry::In(seconds) => Lifetime::starting(now, Some(seconds)),
+        Expiry::At(expires) if expires <= now => Lifetime { issued: expires, expires },
+        Expiry::At(expires) => Lifetime::until(now, expires),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_expiry_is_kept_to_the_second_unless_it_is_absurd() {
+        let now = Timestamp::from_millis(1_800_000_000_500);
+        let expires = |seconds: i64| {
+            let at = Timestamp::from_seconds(1_800_000_000 + seconds);
+            lifetime(Expiry::At(at), now).expires
+        };
+        assert_eq!(expires(3600), Timestamp::from_seconds(1_800_003_600));
+        assert_eq!(expires(1), Timestamp::from_seconds(1_800_000_001));
+        assert_eq!(expires(-5), Timestamp::from_seconds(1_799_999_995));
+        assert_eq!(expires(10_000_000_000), now.plus(Duration::from_secs(900)));
+    }
+}

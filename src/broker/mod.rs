@@ -1,0 +1,225 @@
+//! The broker decides: answer, refresh, log in, or fail. It is the one layer that knows sessions,
+//! OAuth and locks.
+
+mod choice;
+mod freshness;
+mod keeping;
+mod login;
+mod renewal;
+mod worker;
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::config::{Config, Environment};
+use crate::error::{Error, ExitKind};
+use crate::protocol::{Answer, GetRequest};
+use crate::session::{Access, Installation, Session, SessionName, SessionStore};
+use crate::site::SiteName;
+use crate::terminal::Terminal;
+
+use choice::Wanted;
+use freshness::{Need, life_left};
+use renewal::{Reason, Renewed};
+
+pub use choice::Standing;
+pub use freshness::Need as TokenNeed;
+pub use keeping::{Erased, LoggedOut};
+pub use login::LoginWish;
+pub use renewal::standing_of;
+
+/// Everything that a decision depends on, handed in.
+pub struct Broker<'a> {
+    pub config: &'a Config,
+    pub environment: &'a Environment,
+    pub clock: Clock,
+    pub terminal: &'a Terminal,
+}
+
+/// An answer, and what is to be done once the caller has it.
+pub struct Found {
+    pub answer: Answer,
+    /// A session that is to be renewed behind the caller's back.
+    pub renew_after: Option<SessionName>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error("{why}: run `{command}`")]
+    LoginRequired { why: String, command: String },
+    #[error("there are several sessions ({}): name one with site= and org=, --site and --org, or `dd-oauth use`", names(.0))]
+    Ambiguous(Vec<SessionName>),
+    #[error("could not renew the token for {name}: {message}{}", retry(.retry_in))]
+    NotRenewed { name: SessionName, message: String, retry_in: Duration },
+    #[error("the refresh of {name} ended without an outcome; try again")]
+    NoOutcome { name: SessionName },
+    #[error("could not start the refresh: {0}")]
+    NoWorker(std::io::Error),
+    #[error(
+        "no token with {} s of life can be had yet: wait {} s", .demand.as_secs(), whole_seconds(.wait)
+    )]
+    TooSoon { demand: Duration, wait: Duration },
+    #[error(
+        "no token with {} s of life can be had: tokens of {name} live {} s", .demand.as_secs(), .lifetime.as_secs()
+    )]
+    NeverThatLong { name: SessionName, demand: Duration, lifetime: Duration },
+}
+
+impl BrokerError {
+    /// See [`crate::error::Error::kind`].
+    #[must_use]
+    pub fn kind(&self) -> ExitKind {
+        match self {
+            Self::LoginRequired { .. } => ExitKind::LoginRequired,
+            Self::Ambiguous(_) | Self::NeverThatLong { .. } => ExitKind::Usage,
+            Self::NotRenewed { .. } | Self::NoOutcome { .. } | Self::TooSoon { .. } => {
+                ExitKind::Temporary
+            }
+            Self::NoWorker(_) => ExitKind::Other,
+        }
+    }
+}
+
+fn names(names: &[SessionName]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn retry(retry_in: &Duration) -> String {
+    format!("; the next attempt is made in {} s at the earliest", whole_seconds(retry_in))
+}
+
+/// Rounded up, so that who waits that long has waited long enough.
+fn whole_seconds(span: &Duration) -> u64 {
+    u64::try_from(span.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
+}
+
+impl Broker<'_> {
+    /// Answers with an access token that is good for what the request demands.
+    ///
+    /// # Errors
+    /// Where none can be had.
+    pub fn get(&self, request: &GetRequest) -> Result<Found, Error> {
+        let wanted = self.wanted(&request.target);
+        let Some(installation) = Installation::open(&self.config.paths)? else {
+            return self.log_in_for(&wanted, request, None);
+        };
+        match self.choose(&installation, &wanted)? {
+            Some(name) => self.get_from(&installation, &name, &wanted, request),
+            None => self.log_in_for(&wanted, request, None),
+        }
+    }
+
+    fn get_from(
+        &self,
+        installation: &Installation,
+        name: &SessionName,
+        wanted: &Wanted,
+        request: &GetRequest,
+    ) -> Result<Found, Error> {
+        let Some(session) = SessionStore::of(installation).load(name)? else {
+            return self.log_in_for(wanted, request, None);
+        };
+        let demand = request.min_ttl;
+        match Need::of(&session.access, demand, self.clock.now()) {
+            Need::Nothing => return self.found(session, None, demand),
+            Need::RenewalSoon => return self.found(session, Some(name.clone()), demand),
+            Need::Patience(wait) => return Err(too_soon(demand, wait).into()),
+            Need::Despair(lifetime) => return Err(never(name, demand, lifetime).into()),
+            Need::Renewal => {}
+        }
+        match self.renew(installation, &session, Reason::Stale(demand))? {
+            Renewed::Yes(renewed) => self.found(renewed, None, demand),
+            Renewed::No(standing) => {
+                let left = life_left(&session.access, self.clock.now());
+                if let (Some(left), None) = (left, demand) {
+                    let seconds = left.as_secs();
+                    let why = standing.explain(name, self.clock.now());
+                    self.terminal.warn(&format!("{why}; this token lives {seconds} s more"));
+                    return self.found(session, None, None);
+                }
+                match standing {
+                    Standing::Ended { .. } | Standing::NotRenewable => {
+                        let why = standing.explain(name, self.clock.now());
+                        self.log_in_for(wanted, request, Some((name, why)))
+                    }
+                    Standing::Waiting { message, retry_in } => {
+                        Err(BrokerError::NotRenewed { name: name.clone(), message, retry_in }
+                            .into())
+                    }
+                    Standing::Live => Err(BrokerError::NoOutcome { name: name.clone() }.into()),
+                }
+            }
+        }
+    }
+
+    /// Makes the answer of a session; one that was just renewed may still not live as long as
+    /// demanded.
+    fn found(
+        &self,
+        session: Session,
+        renew_after: Option<SessionName>,
+        demand: Option<Duration>,
+    ) -> Result<Found, Error> {
+        let need = Need::of(&session.access, demand, self.clock.now());
+        let Access::Held { token, lifetime } = session.access else {
+            return Err(BrokerError::NoOutcome { name: session.name }.into());
+        };
+        match (need, demand) {
+            (Need::Patience(wait), Some(_)) => return Err(too_soon(demand, wait).into()),
+            (Need::Despair(_) | Need::Renewal, Some(_)) => {
+                return Err(never(&session.name, demand, lifetime.total()).into());
+            }
+            _ => {}
+        }
+        let answer = Answer {
+            access_token: token,
+            expires: lifetime.expires,
+            site: session.name.site.to_string(),
+            api_url: session.name.site.api_url(),
+            org: session.name.org,
+        };
+        Ok(Found { answer, renew_after })
+    }
+
+    /// Logs in where that is allowed without having been asked for, and says what to run where it
+    /// is not. `ended` is the session that the login replaces, and why.
+    fn log_in_for(
+        &self,
+        wanted: &Wanted,
+        request: &GetRequest,
+        ended: Option<(&SessionName, String)>,
+    ) -> Result<Found, Error> {
+        let (site, org, why) = match ended {
+            Some((name, why)) => (SiteName::Site(name.site.clone()), name.org.clone(), why),
+            None => {
+                let site = wanted.site_or_default();
+                let why = format!("not logged in to {}", choice::shown(&site, wanted.org.as_ref()));
+                (site, wanted.org.clone(), why)
+            }
+        };
+        let loopback = matches!(&site, SiteName::Site(site) if site.is_loopback());
+        // An untrusted loopback site may be logged in to, but only by a person who types it.
+        let trusted = match self.ensure_trusted(&site, false) {
+            Err(_) if loopback => false,
+            other => other.map(|()| true)?,
+        };
+        let interactive = self.config.interactive(self.environment)?.value;
+        if !trusted || !self.terminal.may_interact(interactive) {
+            let command = choice::login_command(&site, org.as_ref());
+            return Err(BrokerError::LoginRequired { why, command }.into());
+        }
+        self.terminal.say(&why);
+        let wish = LoginWish::unasked(site, org, self.environment)?;
+        let session = self.log_in(&wish)?;
+        self.found(session, None, request.min_ttl)
+    }
+}
+
+fn too_soon(demand: Option<Duration>, wait: Duration) -> BrokerError {
+    BrokerError::TooSoon { demand: demand.unwrap_or_default(), wait }
+}
+
+fn never(name: &SessionName, demand: Option<Duration>, lifetime: Duration) -> BrokerError {
+    BrokerError::NeverThatLong { name: name.clone(), demand: demand.unwrap_or_default(), lifetime }
+}

@@ -1,0 +1,207 @@
+//! The caller's side of a refresh: start it once, wait for it with everybody else, and take over
+//! its outcome, good or bad.
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use super::choice::{Standing, outcome_of};
+use super::freshness::Need;
+use super::{Broker, BrokerError};
+use crate::clock::Deadline;
+use crate::error::Error;
+use crate::lock::Lock;
+use crate::platform::{self, HandedOn};
+use crate::session::{Attempt, Installation, Renewal, Session, SessionName, SessionStore};
+
+/// How long a process waits for a refresh, its own or another's.
+const WAITER_LIMIT: Duration = Duration::from_secs(60);
+/// How long the background renewal may hold up a process whose worker would die with it.
+const FOREGROUND_LIMIT: Duration = Duration::from_secs(2);
+/// A worker that died without an outcome is replaced once; two deaths are no accident.
+const WORKERS: u32 = 2;
+
+/// Why a refresh is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Reason {
+    /// The token is stale, or lives shorter than demanded.
+    Stale(Option<Duration>),
+    /// Somebody said so; whatever the freshness.
+    ByHand,
+}
+
+/// What came of it.
+pub enum Renewed {
+    /// The session as it is now.
+    Yes(Session),
+    /// Nothing, because the session stands like this.
+    No(Standing),
+}
+
+/// How a session stands, for `status`.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub fn standing_of(
+    broker: &Broker<'_>,
+    installation: &Installation,
+    session: &Session,
+) -> Result<Standing, Error> {
+    let store = SessionStore::of(installation);
+    if matches!(session.renewal, Renewal::Impossible) {
+        return Ok(Standing::NotRenewable);
+    }
+    let outcome = outcome_of(&store, session)?;
+    Ok(Standing::by(outcome.as_ref(), session.generation, broker.clock.now()))
+}
+
+impl Broker<'_> {
+    /// Renews `seen`, or waits for the process that does, and says what came of it.
+    pub(super) fn renew(
+        &self,
+        installation: &Installation,
+        seen: &Session,
+        reason: Reason,
+    ) -> Result<Renewed, Error> {
+        if matches!(seen.renewal, Renewal::Impossible) {
+            return Ok(Renewed::No(Standing::NotRenewable));
+        }
+        let store = SessionStore::of(installation);
+        let path = store.lock_path(&seen.name);
+        let deadline = Deadline::after(WAITER_LIMIT);
+        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
+        let mut known = last_attempt(&store, seen)?;
+        let mut started = 0;
+        loop {
+            if let Some(lock) = Lock::try_hold(&path, "refresh", self.clock)? {
+                if let Some(done) = self.done_without_asking(installation, seen, reason)? {
+                    return Ok(done);
+                }
+                if started == WORKERS {
+                    return Err(BrokerError::NoOutcome { name: seen.name.clone() }.into());
+                }
+                started += 1;
+                known = last_attempt(&store, seen)?;
+                self.start(installation, lock, &seen.name)?;
+            }
+            Lock::wait_until_free(&path, deadline, &mut notice)?;
+            let Some(session) = store.load(&seen.name)? else {
+                return Err(self.not_logged_in());
+            };
+            if session.generation > seen.generation {
+                return Ok(Renewed::Yes(session));
+            }
+            let outcome = outcome_of(&store, &session)?;
+            if outcome.as_ref().is_some_and(|outcome| outcome.attempt > known) {
+                let now = self.clock.now();
+                return Ok(Renewed::No(Standing::by(outcome.as_ref(), session.generation, now)));
+            }
+            // Whoever held the lock was no refresh, or died: look again whether one is needed.
+        }
+    }
+
+    /// With the lock in hand, reads again: another process may have been faster, or an outcome
+    /// may forbid the request.
+    fn done_without_asking(
+        &self,
+        installation: &Installation,
+        seen: &Session,
+        reason: Reason,
+    ) -> Result<Option<Renewed>, Error> {
+        let Some(session) = SessionStore::of(installation).load(&seen.name)? else {
+            return Err(self.not_logged_in());
+        };
+        let newer = session.generation > seen.generation;
+        let enough = match reason {
+            Reason::ByHand => newer,
+            Reason::Stale(demand) => {
+                let need = Need::of(&session.access, demand, self.clock.now());
+                newer && !matches!(need, Need::Renewal)
+            }
+        };
+        if enough {
+            return Ok(Some(Renewed::Yes(session)));
+        }
+        match standing_of(self, installation, &session)? {
+            Standing::Live => Ok(None),
+            standing => Ok(Some(Renewed::No(standing))),
+        }
+    }
+
+    /// Hands the lock to a worker that outlives us. The room that it needs is reserved first: on
+    /// a full or read-only disk nothing is sent, and the caller hears why.
+    fn start(
+        &self,
+        installation: &Installation,
+        lock: Lock,
+        name: &SessionName,
+    ) -> Result<(), Error> {
+        let store = SessionStore::of(installation);
+        drop(store.reserve_journal(&lock, name)?);
+        let stem = name.file_stem();
+        let arguments = [OsStr::new("worker"), OsStr::new(&stem)];
+        match platform::start_worker(&arguments, lock.into_file()).map_err(BrokerError::NoWorker)? {
+            HandedOn::Started => Ok(()),
+            HandedOn::Impossible(file) => {
+                let lock = Lock::adopt(file, &store.lock_path(name), "refresh", self.clock)?;
+                self.refresh_now(installation, lock, name)
+            }
+        }
+    }
+
+    /// Starts a renewal of a token that is still good, unless one is under way. The caller has its
+    /// answer already and hears of no failure: the next one will.
+    pub fn renew_in_background(&self, name: &SessionName) {
+        let _ = self.try_renew_in_background(name);
+    }
+
+    fn try_renew_in_background(&self, name: &SessionName) -> Result<(), Error> {
+        let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(()) };
+        let store = SessionStore::of(&installation);
+        let path = store.lock_path(name);
+        let Some(session) = store.load(name)? else { return Ok(()) };
+        // Looked at before the lock is: a recorded failure must not cost every call a lock.
+        if !matches!(standing_of(self, &installation, &session)?, Standing::Live) {
+            return Ok(());
+        }
+        let Some(lock) = Lock::try_hold(&path, "refresh", self.clock)? else { return Ok(()) };
+        let Some(session) = store.load(name)? else { return Ok(()) };
+        let live = matches!(standing_of(self, &installation, &session)?, Standing::Live);
+        let due = Need::of(&session.access, None, self.clock.now()) != Need::Nothing;
+        if live && due {
+            self.start(&installation, lock, name)?;
+            if self.environment.path("CI").is_some() || platform::dies_with_its_container() {
+                let limit = Deadline::after(FOREGROUND_LIMIT);
+                Lock::wait_until_free(&path, limit, &mut |_| ())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Renews a session whatever its freshness, for `dd-oauth refresh`.
+    ///
+    /// # Errors
+    /// Where there is none, or it could not be renewed.
+    pub fn refresh_by_hand(&self) -> Result<Session, Error> {
+        let Some(installation) = Installation::open(&self.config.paths)? else {
+            return Err(self.not_logged_in());
+        };
+        let Some(name) = self.chosen(&installation)? else { return Err(self.not_logged_in()) };
+        let Some(session) = SessionStore::of(&installation).load(&name)? else {
+            return Err(self.not_logged_in());
+        };
+        let why = match self.renew(&installation, &session, Reason::ByHand)? {
+            Renewed::Yes(session) => return Ok(session),
+            Renewed::No(Standing::Waiting { message, retry_in }) => {
+                return Err(BrokerError::NotRenewed { name, message, retry_in }.into());
+            }
+            Renewed::No(standing) => standing.explain(&name, self.clock.now()),
+        };
+        let site = crate::site::SiteName::Site(name.site.clone());
+        let command = super::choice::login_command(&site, name.org.as_ref());
+        Err(BrokerError::LoginRequired { why, command }.into())
+    }
+}
+
+fn last_attempt(store: &SessionStore<'_>, session: &Session) -> Result<Attempt, Error> {
+    Ok(outcome_of(store, session)?.map(|outcome| outcome.attempt).unwrap_or_default())
+}

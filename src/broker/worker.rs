@@ -1,0 +1,335 @@
+//! The refresh itself, done by whoever holds the session's lock: announce, send, secure, commit,
+//! leave an outcome.
+
+use std::time::{Duration, Instant};
+
+use super::Broker;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::lock::Lock;
+use crate::oauth::{self, Grant, Http, HttpError, Reply, TokenError};
+use crate::secret::RefreshToken;
+use crate::session::{
+    Access, Announcement, Attempt, ClientId, Installation, Journal, Lifetime, Outcome, Refusal,
+    Registrations, Renewal, SecuredReply, Session, SessionName, SessionStore, StorageError,
+    TokenDigest, Trouble, Verdict,
+};
+
+/// From the start to the answer; two requests with their own limits fit in.
+const ANSWER_LIMIT: Duration = Duration::from_secs(45);
+/// From the answer to the disk: as long as somebody may take to make room on it.
+const DISK_LIMIT: Duration = Duration::from_secs(10 * 60);
+const DISK_PAUSE: Duration = Duration::from_millis(250);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+/// The message of an outcome is one line; a journal's record has room for it.
+const MESSAGE_LIMIT: usize = 600;
+
+/// One refresh of one session.
+struct Refresh<'a> {
+    broker: &'a Broker<'a>,
+    installation: &'a Installation,
+    store: SessionStore<'a>,
+    journal: Journal<'a>,
+    lock: Lock,
+    session: Session,
+    client_id: ClientId,
+    refresh_token: RefreshToken,
+    digest: TokenDigest,
+    /// Of the last outcome, if it was a failure of this generation.
+    failures: u32,
+    /// The number of the attempt that is under way, or was the last.
+    attempt: Attempt,
+    /// When a request with this token was first sent whose answer nobody saw.
+    unknown_since: Option<Timestamp>,
+    /// An announced attempt whose outcome nobody wrote: its worker died.
+    unfinished: Option<Announcement>,
+}
+
+impl Broker<'_> {
+    /// Refreshes the session whose `lock` was handed to us, and leaves an outcome.
+    ///
+    /// # Errors
+    /// Where the session cannot be read, or the disk cannot be written: then nothing was sent, or
+    /// the answer is secured for the next holder of the lock.
+    pub fn refresh_now(
+        &self,
+        installation: &Installation,
+        lock: Lock,
+        name: &SessionName,
+    ) -> Result<(), Error> {
+        let store = SessionStore::of(installation);
+        let Some(session) = store.load(name)? else { return Ok(()) };
+        let Renewal::Possible { client_id, refresh_token } = session.renewal.clone() else {
+            return Ok(());
+        };
+        let mut journal = store.reserve_journal(&lock, name)?;
+        let (announced, concluded) = (journal.announcement()?, journal.outcome()?);
+        let digest = TokenDigest::of(&refresh_token);
+        let attempts = (announced.as_ref().map(|record| record.attempt))
+            .max(concluded.as_ref().map(|record| record.attempt));
+        let ours = |record: &Announcement| {
+            record.generation == session.generation && record.token == digest
+        };
+        let unfinished = announced.filter(ours).filter(|record| {
+            concluded.as_ref().is_none_or(|outcome| outcome.attempt < record.attempt)
+        });
+        let last = concluded
+            .filter(|record| record.generation == session.generation && record.token == digest);
+        let failures = match last.as_ref().map(|record| &record.verdict) {
+            Some(Verdict::Failed { failures, .. }) => *failures,
+            _ => 0,
+        };
+        let unknown_since = match &unfinished {
+            Some(record) => record.unknown_since.or(Some(record.at)),
+            None => last.and_then(|record| record.unknown_since),
+        };
+        let refresh = Refresh {
+            broker: self,
+            installation,
+            store,
+            journal,
+            lock,
+            session,
+            client_id,
+            refresh_token,
+            digest,
+            failures,
+            attempt: attempts.unwrap_or_default(),
+            unknown_since,
+            unfinished,
+        };
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(super::BrokerError::NoWorker)?
+            .block_on(refresh.run())
+    }
+}
+
+impl Refresh<'_> {
+    async fn run(mut self) -> Result<(), Error> {
+        if let Some((sent, grant)) = self.rolled_forward().await? {
+            return self.finish(sent, grant);
+        }
+        let limit = tokio::time::Instant::now() + ANSWER_LIMIT;
+        let (mut sent, mut result) = self.attempt(limit).await?;
+        // The repetition of a request that a crash cut off is the one repetition it gets.
+        let repeatable = self.unfinished.is_none();
+        if repeatable && result.as_ref().is_err_and(|error| trouble(error) == Trouble::Unknown) {
+            self.unknown_since.get_or_insert(sent);
+            (sent, result) = self.attempt(limit).await?;
+        }
+        self.finish(sent, result)
+    }
+
+    /// The answer to an unfinished attempt, if its worker lived to secure one that decides.
+    async fn rolled_forward(
+        &mut self,
+    ) -> Result<Option<(Timestamp, Result<Grant, TokenError>)>, Error> {
+        let Some(unfinished) = &self.unfinished else { return Ok(None) };
+        let Some(secured) = self.journal.reply(unfinished.attempt)? else { return Ok(None) };
+        let sent = secured.sent;
+        // It had been sent before and answered, so nothing is unknown about this attempt.
+        self.unknown_since = unfinished.unknown_since;
+        let reply = Reply { status: secured.status, retry_after: None, body: secured.body };
+        let site = &self.session.name.site;
+        let result =
+            oauth::read_refresh_reply(site, &self.client_id, &self.refresh_token, reply).await;
+        let decides = match &result {
+            Ok(_) => true,
+            Err(error) => error.is_refusal(),
+        };
+        Ok(decides.then_some((sent, result)))
+    }
+
+    /// Announces and sends one request, and secures its reply.
+    async fn attempt(
+        &mut self,
+        limit: tokio::time::Instant,
+    ) -> Result<(Timestamp, Result<Grant, TokenError>), Error> {
+        let sent = self.broker.clock.now();
+        self.attempt = self.attempt.next();
+        self.journal.announce(&Announcement {
+            attempt: self.attempt,
+            generation: self.session.generation,
+            token: self.digest.clone(),
+            at: sent,
+            unknown_since: self.unknown_since,
+        })?;
+        let (journal, attempt) = (&mut self.journal, self.attempt);
+        let mut secure = |reply: &Reply| {
+            let secured = SecuredReply { sent, status: reply.status, body: reply.body.clone() };
+            until_the_disk_takes_it(|| journal.secure(attempt, &secured)).is_ok()
+        };
+        let site = &self.session.name.site;
+        let http = match Http::for_site(site, self.broker.environment) {
+            Ok(http) => http,
+            Err(error) => return Ok((sent, Err(error.into()))),
+        };
+        let request =
+            oauth::refresh(&http, site, &self.client_id, &self.refresh_token, &mut secure);
+        let result = tokio::time::timeout_at(limit, request).await.unwrap_or_else(|_| {
+            let host = site.to_string();
+            Err(HttpError::NoAnswer { host, why: "the time for it is over".into() }.into())
+        });
+        Ok((sent, result))
+    }
+
+    fn finish(mut self, sent: Timestamp, result: Result<Grant, TokenError>) -> Result<(), Error> {
+        let verdict = match result {
+            Ok(grant) => {
+                let renewed = renewed(&self.session, grant, sent);
+                until_the_disk_takes_it(|| self.store.save(&self.lock, &renewed))?;
+                Verdict::Renewed
+            }
+            // The reply is lost to us, but the attempt stays announced: the next holder repeats it.
+            Err(TokenError::NotSecured) => return Ok(()),
+            Err(error) => {
+                if trouble(&error) == Trouble::Unknown {
+                    self.unknown_since.get_or_insert(sent);
+                }
+                match self.verdict(&error)? {
+                    Some(verdict) => verdict,
+                    None => return Ok(()),
+                }
+            }
+        };
+        let outcome = Outcome {
+            attempt: self.attempt,
+            generation: self.session.generation,
+            token: self.digest,
+            at: self.broker.clock.now(),
+            unknown_since: self.unknown_since,
+            verdict,
+        };
+        until_the_disk_takes_it(|| self.journal.conclude(&outcome))?;
+        Ok(())
+    }
+
+    /// What a failure means for the session; nothing where another writer was faster.
+    fn verdict(&self, error: &TokenError) -> Result<Option<Verdict>, Error> {
+        let name = &self.session.name;
+        let refusal = match error {
+            TokenError::InvalidGrant { .. } => match self.unknown_since {
+                Some(at) => Refusal::Interrupted { at },
+                None => Refusal::InvalidGrant,
+            },
+            TokenError::InvalidClient { .. } => Refusal::UnknownClient,
+            _ => {
+                let failures = self.failures.saturating_add(1);
+                let wait = backoff(failures, retry_after(error));
+                return Ok(Some(Verdict::Failed {
+                    trouble: trouble(error),
+                    message: message(error),
+                    failures,
+                    not_before: self.broker.clock.now().plus(wait),
+                }));
+            }
+        };
+        let stored = self.store.load(name)?;
+        if stored.is_none_or(|stored| stored.generation != self.session.generation) {
+            return Ok(None);
+        }
+        if refusal == Refusal::UnknownClient {
+            Registrations::of(self.installation).drop_client(&name.site, &self.client_id)?;
+        }
+        Ok(Some(Verdict::Ended { refusal, message: message(error) }))
+    }
+}
+
+/// The session with the tokens of `grant`, which was asked for at `sent`.
+fn renewed(session: &Session, grant: Grant, sent: Timestamp) -> Session {
+    let renewal = match (grant.refresh_token, session.renewal.clone()) {
+        (Some(refresh_token), Renewal::Possible { client_id, .. }) => {
+            Renewal::Possible { client_id, refresh_token }
+        }
+        // No new refresh token: the old one stays in use.
+        (_, renewal) => renewal,
+    };
+    let lifetime = Lifetime::starting(sent, grant.expires_in);
+    Session {
+        generation: session.generation.next(),
+        scopes: grant.scopes.unwrap_or_else(|| session.scopes.clone()),
+        access: Access::Held { token: grant.access_token, lifetime },
+        renewal,
+        ..session.clone()
+    }
+}
+
+/// What the server can have seen of a request that failed.
+fn trouble(error: &TokenError) -> Trouble {
+    match error {
+        TokenError::Http(
+            HttpError::NotSent { .. } | HttpError::BadRoots { .. } | HttpError::Setup(_),
+        ) => Trouble::NotSent,
+        TokenError::Http(
+            HttpError::NoAnswer { .. } | HttpError::TooLong { .. } | HttpError::Status { .. },
+        )
+        | TokenError::ServerFailed { .. }
+        | TokenError::Unreadable { .. }
+        | TokenError::NotSecured => Trouble::Unknown,
+        TokenError::Declined { .. }
+        | TokenError::InvalidGrant { .. }
+        | TokenError::InvalidClient { .. } => Trouble::Declined,
+    }
+}
+
+fn retry_after(error: &TokenError) -> Option<Duration> {
+    match error {
+        TokenError::Declined { retry_after, .. } => *retry_after,
+        _ => None,
+    }
+}
+
+/// How long nobody asks again: what the server says, else a time that doubles, give or take half
+/// of it so that many machines do not come back together.
+fn backoff(failures: u32, retry_after: Option<Duration>) -> Duration {
+    if let Some(wait) = retry_after {
+        return wait.clamp(FIRST_BACKOFF, LONGEST_RETRY_AFTER);
+    }
+    let doubled = FIRST_BACKOFF * 2u32.saturating_pow(failures.saturating_sub(1).min(16));
+    let mut random = [0];
+    // Without randomness the time is at its shortest, which is no harm.
+    let _ = getrandom::fill(&mut random);
+    doubled.min(LONGEST_BACKOFF).mul_f64(0.5 + f64::from(random[0]) / 255.0)
+}
+
+fn message(error: &TokenError) -> String {
+    error.to_string().chars().filter(|c| !c.is_control()).take(MESSAGE_LIMIT).collect()
+}
+
+/// Tries again while the disk refuses: what is to be written exists nowhere else.
+fn until_the_disk_takes_it(
+    mut write: impl FnMut() -> Result<(), StorageError>,
+) -> Result<(), StorageError> {
+    let started = Instant::now();
+    loop {
+        match write() {
+            Err(error) if error.is_io() && started.elapsed() < DISK_LIMIT => {
+                std::thread::sleep(DISK_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_to_a_minute_give_or_take_half() {
+        for (failures, usual) in [(1, 1.0), (2, 2.0), (6, 32.0), (7, 60.0), (u32::MAX, 60.0)] {
+            let wait = backoff(failures, None).as_secs_f64();
+            assert!((usual * 0.5..=usual * 1.5).contains(&wait), "{failures}: {wait}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_believed_for_five_minutes() {
+        let wait = |seconds| backoff(1, Some(Duration::from_secs(seconds))).as_secs();
+        assert_eq!((wait(0), wait(7), wait(9999)), (1, 7, 300));
+    }
+}

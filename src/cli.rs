@@ -1,0 +1,138 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Flags;
+use crate::scope::Scopes;
+use crate::session::OrgLabel;
+use crate::site::SiteName;
+
+/// The credential helper for Datadog.
+///
+/// Answers get, store and erase requests on standard input with a fresh access token; `echo get |
+/// dd-oauth` is all that a script needs. The protocol is specified in protocol.md.
+#[derive(Parser)]
+#[command(name = "dd-oauth", version, disable_help_subcommand = true)]
+pub struct CommandLine {
+    #[command(flatten)]
+    pub target: TargetFlags,
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Which session is meant.
+#[derive(Args)]
+pub struct TargetFlags {
+    /// Datadog site, such as datadoghq.eu or EU1 [env: DD_SITE]
+    #[arg(long, global = true, value_parser = site)]
+    site: Option<SiteName>,
+    /// Organization under which the session is kept [env: DD_ORG]
+    #[arg(long, global = true, value_parser = org)]
+    org: Option<OrgLabel>,
+}
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Answer with an access token, renewed or logged in to if need be
+    Get(GetFlags),
+    /// Take over a token set from standard input
+    Store,
+    /// Forget a session, or reject the access token named on standard input
+    Erase,
+    /// Print the bare access token
+    Token(GetFlags),
+    /// Log in with the browser
+    Login(LoginFlags),
+    /// Revoke a session's tokens and forget it
+    Logout,
+    /// Show a session: site, organization, expiry, scopes, and where its key rests
+    Status(JsonFlag),
+    /// List all sessions
+    List(JsonFlag),
+    /// Choose the session for requests that name none
+    Use {
+        /// Datadog site
+        #[arg(value_parser = site)]
+        site: SiteName,
+        /// Organization
+        #[arg(value_parser = org)]
+        org: Option<OrgLabel>,
+    },
+    /// Renew the access token now, however fresh it is
+    Refresh,
+    /// Refresh the session whose lock was inherited; started by dd-oauth itself
+    #[command(hide = true)]
+    Worker { session: String, descriptor: i32 },
+}
+
+#[derive(Args, Clone, Default)]
+pub struct GetFlags {
+    /// Demand a token with at least this much life, such as 90s, 30m or 1h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub min_ttl: Option<Duration>,
+}
+
+#[derive(Args)]
+pub struct LoginFlags {
+    /// Trust a site that is not one of Datadog's with this login
+    #[arg(long)]
+    pub trust_site: bool,
+    /// Ask for these scopes instead of the usual ones, separated by blanks
+    #[arg(long, value_parser = Scopes::parse)]
+    pub scopes: Option<Scopes>,
+    /// Print the address instead of opening a browser
+    #[arg(long)]
+    pub no_browser: bool,
+    /// Listen for the login on this port of 127.0.0.1 [env: DD_OAUTH_CALLBACK_PORT]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub callback_port: Option<u16>,
+}
+
+#[derive(Args)]
+pub struct JsonFlag {
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl TargetFlags {
+    /// As the configuration takes them.
+    #[must_use]
+    pub fn into_flags(self) -> Flags {
+        Flags { site: self.site, org: self.org }
+    }
+}
+
+fn site(text: &str) -> Result<SiteName, String> {
+    SiteName::parse(text).map_err(|error| error.to_string())
+}
+
+fn org(text: &str) -> Result<OrgLabel, String> {
+    OrgLabel::parse(text).ok_or_else(|| "an organization has 1 to 128 bytes".to_string())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let plain = text.parse().map(Duration::from_secs).ok();
+    let parsed = plain.or_else(|| humantime::parse_duration(text).ok());
+    parsed.ok_or_else(|| "give a time such as 90s, 30m or 1h".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_time_has_a_unit_or_is_in_seconds() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("30m"), Ok(Duration::from_secs(1800)));
+        assert!(duration("soon").is_err() && duration("-1").is_err());
+    }
+}

@@ -1,0 +1,19 @@
+//! `dd-oauth get`: an access token, with what the caller has to know about it.
+
+use super::print;
+use crate::broker::Broker;
+use crate::cli::GetFlags;
+use crate::error::Error;
+use crate::platform;
+use crate::protocol::{GetRequest, native};
+
+pub fn run(broker: &Broker<'_>, request: GetRequest, flags: &GetFlags) -> Result<(), Error> {
+    let request = GetRequest { min_ttl: request.min_ttl.or(flags.min_ttl), ..request };
+    let found = broker.get(&request)?;
+    print(&native::render(&found.answer, request.version))?;
+    if let Some(name) = found.renew_after {
+        platform::close_stdout();
+        broker.renew_in_background(&name);
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! `dd-oauth list`: all sessions of this installation.
+
+use serde_json::json;
+
+use super::print;
+use crate::broker::Broker;
+use crate::error::Error;
+use crate::session::{Installation, SessionHead, SessionStore};
+
+pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
+    let mut heads = Vec::new();
+    let mut selected = None;
+    if let Some(installation) = Installation::open(&broker.config.paths)? {
+        let store = SessionStore::of(&installation);
+        selected = store.selected()?;
+        for name in store.names()? {
+            heads.extend(store.head(&name)?);
+        }
+    }
+    let is_selected = |head: &SessionHead| selected.as_ref() == Some(&head.name);
+    if as_json {
+        let object = |head: &SessionHead| {
+            json!({
+                "site": head.name.site.to_string(),
+                "org": head.name.org.as_ref().map(ToString::to_string),
+                "expires_at": head.expires.map(crate::clock::Timestamp::seconds),
+                "selected": is_selected(head),
+            })
+        };
+        let list: Vec<_> = heads.iter().map(object).collect();
+        return print(&format!("{}\n", serde_json::Value::Array(list)));
+    }
+    if heads.is_empty() {
+        broker.terminal.say("there are no sessions: run `dd-oauth login`");
+    }
+    let lines = heads.iter().map(|head| {
+        let mark = if is_selected(head) { "*" } else { " " };
+        let expires = head.expires.map_or_else(|| "-".into(), |expires| expires.to_string());
+        format!("{mark} {:<24} {:<24} {expires}\n", head.name.site.to_string(), org_of(head))
+    });
+    print(&lines.collect::<String>())
+}
+
+fn org_of(head: &SessionHead) -> String {
+    head.name.org.as_ref().map_or_else(|| "-".into(), ToString::to_string)
+}

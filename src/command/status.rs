@@ -1,0 +1,104 @@
+//! `dd-oauth status`: one session, and where the configuration came from.
+
+use serde_json::json;
+
+use super::print;
+use crate::broker::{Broker, Standing, TokenNeed, standing_of};
+use crate::config::Source;
+use crate::error::Error;
+use crate::session::{Access, Installation, KeyHome, Renewal, Session, SessionStore};
+
+/// Everything that is shown.
+struct Status {
+    session: Session,
+    standing: Standing,
+    freshness: &'static str,
+    key_home: KeyHome,
+    chosen_by: String,
+}
+
+pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
+    let Some(installation) = Installation::open(&broker.config.paths)? else {
+        return Err(broker.not_logged_in());
+    };
+    let Some(name) = broker.chosen(&installation)? else { return Err(broker.not_logged_in()) };
+    let Some(session) = SessionStore::of(&installation).load(&name)? else {
+        return Err(broker.not_logged_in());
+    };
+    let standing = standing_of(broker, &installation, &session)?;
+    let freshness = match TokenNeed::of(&session.access, None, broker.clock.now()) {
+        TokenNeed::RenewalSoon => "expiring",
+        TokenNeed::Renewal => "stale",
+        TokenNeed::Nothing | TokenNeed::Patience(_) | TokenNeed::Despair(_) => "fresh",
+    };
+    let chosen_by = match &broker.config.site {
+        Some(setting) => setting.source.to_string(),
+        None if SessionStore::of(&installation).selected()?.as_ref() == Some(&name) => {
+            "dd-oauth use".into()
+        }
+        None => Source::Default.to_string(),
+    };
+    let status =
+        Status { session, standing, freshness, key_home: installation.key_home(), chosen_by };
+    if as_json { print(&status.json(broker)) } else { print(&status.text(broker)) }
+}
+
+impl Status {
+    fn json(&self, broker: &Broker<'_>) -> String {
+        let Session { name, org_uuid, scopes, access, renewal, .. } = &self.session;
+        let expires = match access {
+            Access::Held { lifetime, .. } => Some(lifetime.expires.seconds()),
+            Access::Rejected => None,
+        };
+        let state = match &self.standing {
+            Standing::Ended { .. } => "ended",
+            _ => self.freshness,
+        };
+        let value = json!({
+            "site": name.site.to_string(),
+            "site_source": self.chosen_by,
+            "org": name.org.as_ref().map(ToString::to_string),
+            "org_uuid": org_uuid,
+            "state": state,
+            "expires_at": expires,
+            "renewable": matches!(renewal, Renewal::Possible { .. }),
+            "trouble": self.trouble(broker),
+            "scopes": scopes.iter().collect::<Vec<_>>(),
+            "key": self.key_home.path().to_string_lossy(),
+            "state_directory": broker.config.paths.state_directory.to_string_lossy(),
+        });
+        format!("{value}\n")
+    }
+
+    fn text(&self, broker: &Broker<'_>) -> String {
+        let Session { name, org_uuid, scopes, access, renewal, .. } = &self.session;
+        let expires = match access {
+            Access::Held { lifetime, .. } => format!("{}, {}", lifetime.expires, self.freshness),
+            Access::Rejected => "none held; the next request gets a new one".into(),
+        };
+        let renewable = match renewal {
+            Renewal::Possible { .. } => "yes, with a refresh token",
+            Renewal::Impossible => "no, it was stored without a refresh token",
+        };
+        let mut lines = vec![
+            ("site", format!("{} ({}; from {})", name.site, name.site.label(), self.chosen_by)),
+            ("org", name.org.as_ref().map_or_else(|| "-".into(), ToString::to_string)),
+        ];
+        lines.extend(org_uuid.clone().map(|uuid| ("org uuid", uuid)));
+        lines.extend([("token expires", expires), ("renewable", renewable.into())]);
+        lines.extend(self.trouble(broker).map(|trouble| ("trouble", trouble)));
+        lines.extend([
+            ("scopes", if scopes.is_empty() { "-".into() } else { scopes.to_string() }),
+            ("sealing key", format!("file {}", self.key_home.path().display())),
+            ("state", broker.config.paths.state_directory.display().to_string()),
+        ]);
+        lines.into_iter().map(|(key, value)| format!("{key:<14} {value}\n")).collect()
+    }
+
+    fn trouble(&self, broker: &Broker<'_>) -> Option<String> {
+        match &self.standing {
+            Standing::Live | Standing::NotRenewable => None,
+            standing => Some(standing.explain(&self.session.name, broker.clock.now())),
+        }
+    }
+}

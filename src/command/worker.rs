@@ -1,0 +1,17 @@
+//! The refresh worker, which `dd-oauth` starts for itself and which outlives its caller.
+
+use crate::broker::Broker;
+use crate::error::Error;
+use crate::lock::Lock;
+use crate::platform;
+use crate::session::{Installation, SessionStore};
+
+pub fn run(broker: &Broker<'_>, session: &str, descriptor: i32) -> Result<(), Error> {
+    let file = platform::detach(descriptor).map_err(Error::Input)?;
+    let Some(installation) = Installation::open(&broker.config.paths)? else { return Ok(()) };
+    let store = SessionStore::of(&installation);
+    let Some(name) = store.name_of_file(session)? else { return Ok(()) };
+    // Nothing is sent before the lock is proved to be ours.
+    let lock = Lock::adopt(file, &store.lock_path(&name), "refresh", broker.clock)?;
+    broker.refresh_now(&installation, lock, &name)
+}

@@ -1,0 +1,326 @@
+//! Configuration: flag, then environment, then `config.toml`, then default.
+//!
+//! No configuration is read from the working directory.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::platform;
+use crate::session::{InstallationPaths, OrgLabel};
+use crate::site::{Site, SiteError, SiteName};
+
+/// The environment variables of a process, handed in.
+pub struct Environment(Box<dyn Fn(&str) -> Option<OsString>>);
+
+impl Environment {
+    /// That of this process.
+    #[must_use]
+    pub fn process() -> Self {
+        Self(Box::new(|name| std::env::var_os(name)))
+    }
+
+    /// A made-up one.
+    #[must_use]
+    pub fn of(variables: &[(&str, &str)]) -> Self {
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_string(), (*value).into())).collect();
+        Self(Box::new(move |name| {
+            variables
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value): &(_, OsString)| value.clone())
+        }))
+    }
+
+    /// The value of a variable; an empty one counts as unset.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        (self.0)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    /// The value of a variable as text; an empty one, or one that is not text, counts as unset.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.path(name)?.into_os_string().into_string().ok()
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Request,
+    Flag(&'static str),
+    Variable(&'static str),
+    File(PathBuf),
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request => f.write_str("the request"),
+            Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T> {
+    pub value: T,
+    pub source: Source,
+}
+
+/// Whether we may ask a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interactive {
+    /// Where one can see it.
+    #[default]
+    Auto,
+    Never,
+    Always,
+}
+
+impl Interactive {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "never" => Some(Self::Never),
+            "always" => Some(Self::Always),
+            _ => None,
+        }
+    }
+}
+
+/// The platform's places for the files of one user.
+#[derive(Clone, Debug)]
+pub struct Directories {
+    pub state: PathBuf,
+    pub data: PathBuf,
+    pub config: PathBuf,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("there is no home directory: set {}", .0)]
+    NoHome(&'static str),
+    #[error("{variable} is {value:?}, which is not an absolute path")]
+    NotAbsolute { variable: &'static str, value: PathBuf },
+    #[error("{variable} is {value:?}: {why}")]
+    BadVariable { variable: &'static str, value: String, why: String },
+    #[error("{} cannot be used: {why}", .path.display())]
+    BadFile { path: PathBuf, why: String },
+}
+
+/// What flags can set.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub site: Option<SiteName>,
+    pub org: Option<OrgLabel>,
+}
+
+/// The configuration of one run, as far as every command needs it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub paths: InstallationPaths,
+    pub site: Option<Setting<SiteName>>,
+    pub org: Option<Setting<OrgLabel>>,
+    file: PathBuf,
+}
+
+impl Config {
+    /// Reads flags and environment; the file waits until somebody asks for what it can say.
+    ///
+    /// # Errors
+    /// Where a variable has a value that means nothing.
+    pub fn read(flags: Flags, environment: &Environment) -> Result<Self, ConfigError> {
+        let directories = platform::directories(environment)?;
+        let state = absolute(environment, "DD_OAUTH_STATE_DIR")?;
+        let paths = InstallationPaths {
+            state_directory: state.unwrap_or(directories.state),
+            data_directory: directories.data,
+            named_key_file: absolute(environment, "DD_OAUTH_KEY_FILE")?,
+        };
+        let parse_site = |text: &str| SiteName::parse(text).map_err(|error| error.to_string());
+        let parse_org = |text: &str| {
+            OrgLabel::parse(text).ok_or_else(|| "an organization has 1 to 128 bytes".to_string())
+        };
+        Ok(Self {
+            paths,
+            site: setting(flags.site, "--site", "DD_SITE", environment, parse_site)?,
+            org: setting(flags.org, "--org", "DD_ORG", environment, parse_org)?,
+            file: directories.config.join("config.toml"),
+        })
+    }
+
+    /// Reads `config.toml`; a missing one is empty.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or says something that is not known.
+    pub fn file(&self) -> Result<ConfigFile, ConfigError> {
+        match std::fs::read_to_string(&self.file) {
+            Ok(text) => ConfigFile::parse(&self.file, &text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                ConfigFile::parse(&self.file, "")
+            }
+            Err(error) => {
+                Err(ConfigError::BadFile { path: self.file.clone(), why: error.to_string() })
+            }
+        }
+    }
+
+    /// Whether we may ask a person.
+    ///
+    /// # Errors
+    /// Where the variable or the file says something else than `auto`, `never` or `always`.
+    pub fn interactive(
+        &self,
+        environment: &Environment,
+    ) -> Result<Setting<Interactive>, ConfigError> {
+        const VARIABLE: &str = "DD_OAUTH_INTERACTIVE";
+        if let Some(value) = environment.text(VARIABLE) {
+            let why = "give auto, never or always".to_string();
+            let value = Interactive::named(&value).ok_or(ConfigError::BadVariable {
+                variable: VARIABLE,
+                value,
+                why,
+            })?;
+            return Ok(Setting { value, source: Source::Variable(VARIABLE) });
+        }
+        Ok(match self.file()?.interactive {
+            Some(value) => Setting { value, source: Source::File(self.file.clone()) },
+            None => Setting { value: Interactive::default(), source: Source::Default },
+        })
+    }
+
+    /// The port that the callback is pinned to, if any.
+    ///
+    /// # Errors
+    /// Where it is not a port.
+    pub fn callback_port(
+        flag: Option<u16>,
+        environment: &Environment,
+    ) -> Result<Option<u16>, ConfigError> {
+        let parse = |text: &str| match text.parse::<u16>() {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err("it is not a port".to_string()),
+        };
+        let flag_name = "--callback-port";
+        let variable = "DD_OAUTH_CALLBACK_PORT";
+        Ok(setting(flag, flag_name, variable, environment, parse)?.map(|setting| setting.value))
+    }
+}
+
+/// What `config.toml` can say.
+#[derive(Debug, Default)]
+pub struct ConfigFile {
+    pub interactive: Option<Interactive>,
+    /// Sites that are not Datadog's, or are loopback, and that `get` may log in to.
+    pub trusted_sites: Vec<Site>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    interactive: Option<Interactive>,
+    #[serde(default)]
+    trusted_sites: Vec<String>,
+}
+
+impl ConfigFile {
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let bad = |why: String| ConfigError::BadFile { path: path.to_path_buf(), why };
+        let raw: RawFile = toml::from_str(text).map_err(|error| bad(first_lines(&error)))?;
+        let sites = raw.trusted_sites.iter().map(|text| Site::parse(text));
+        let trusted_sites = sites
+            .collect::<Result<_, SiteError>>()
+            .map_err(|error| bad(format!("trusted_sites: {error}")))?;
+        Ok(Self { interactive: raw.interactive, trusted_sites })
+    }
+}
+
+/// An error of the TOML parser in one line; the place first.
+fn first_lines(error: &toml::de::Error) -> String {
+    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn absolute(
+    environment: &Environment,
+    variable: &'static str,
+) -> Result<Option<PathBuf>, ConfigError> {
+    match environment.path(variable) {
+        Some(value) if !value.is_absolute() => Err(ConfigError::NotAbsolute { variable, value }),
+        path => Ok(path),
+    }
+}
+
+fn setting<T>(
+    flag: Option<T>,
+    flag_name: &'static str,
+    variable: &'static str,
+    environment: &Environment,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<Setting<T>>, ConfigError> {
+    if let Some(value) = flag {
+        return Ok(Some(Setting { value, source: Source::Flag(flag_name) }));
+    }
+    let Some(text) = environment.text(variable) else { return Ok(None) };
+    match parse(&text) {
+        Ok(value) => Ok(Some(Setting { value, source: Source::Variable(variable) })),
+        Err(why) => Err(ConfigError::BadVariable { variable, value: text, why }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: (&str, &str) = ("HOME", "/home/u");
+
+    #[test]
+    fn a_flag_goes_before_a_variable() {
+        let environment = Environment::of(&[HOME, ("DD_SITE", "eu1"), ("DD_ORG", "")]);
+        let flags = Flags { site: SiteName::parse("us5").ok(), org: None };
+        let site = |flags| {
+            let config = Config::read(flags, &environment).unwrap();
+            assert!(config.org.is_none(), "an empty variable is an unset one");
+            let site = config.site.unwrap();
+            (site.value, site.source.to_string())
+        };
+        assert_eq!(site(flags), (SiteName::parse("us5").unwrap(), "--site".into()));
+        assert_eq!(site(Flags::default()), (SiteName::parse("eu1").unwrap(), "DD_SITE".into()));
+    }
+
+    #[test]
+    fn a_variable_that_means_nothing_is_an_error() {
+        let read = |variable| Config::read(Flags::default(), &Environment::of(&[HOME, variable]));
+        assert!(read(("DD_SITE", "us9")).unwrap_err().to_string().contains("DD_SITE"));
+        assert!(
+            read(("DD_OAUTH_STATE_DIR", "state")).unwrap_err().to_string().contains("absolute")
+        );
+        let environment = Environment::of(&[HOME, ("DD_OAUTH_INTERACTIVE", "maybe")]);
+        let config = Config::read(Flags::default(), &environment).unwrap();
+        assert!(config.interactive(&environment).is_err());
+    }
+
+    #[test]
+    fn the_file_knows_its_keys_and_names_a_mistake_in_one_line() {
+        let parse = |text: &str| ConfigFile::parse(Path::new("config.toml"), text);
+        let file = parse("interactive = 'never'\ntrusted_sites = ['dd.example.org']").unwrap();
+        assert_eq!(file.interactive, Some(Interactive::Never));
+        assert_eq!(file.trusted_sites, [Site::parse("dd.example.org").unwrap()]);
+        for bad in
+            ["surprise = 1", "interactive = 'maybe'", "trusted_sites = ['http://x.org']", "="]
+        {
+            let error = parse(bad).unwrap_err().to_string();
+            assert!(error.starts_with("config.toml") && !error.contains('\n'), "{error}");
+        }
+    }
+}

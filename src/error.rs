@@ -1,0 +1,88 @@
+//! What can go wrong, as the caller sees it: one error, one exit code.
+
+use crate::broker::BrokerError;
+use crate::config::ConfigError;
+use crate::lock::LockError;
+use crate::oauth::{HttpError, LoginError};
+use crate::protocol::RequestError;
+use crate::scope::ScopeError;
+use crate::session::StorageError;
+use crate::site::SiteError;
+
+/// The exit codes of `dd-oauth`; `protocol.md` promises them to callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitKind {
+    /// Anything without a code of its own.
+    Other,
+    /// The command line or the request is malformed.
+    Usage,
+    /// Only a login by a person helps.
+    LoginRequired,
+    /// The same call may succeed later: network, server, lock deadline.
+    Temporary,
+    /// The disk, the key, or what is stored.
+    Storage,
+    /// Refused for safety.
+    Refused,
+}
+
+impl ExitKind {
+    /// The process exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::LoginRequired => 3,
+            Self::Temporary => 4,
+            Self::Storage => 5,
+            Self::Refused => 6,
+        }
+    }
+}
+
+/// Any failure of a command. Each layer has its own error; this joins them for `main`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// Standard output could not be written, so the caller has no answer.
+    #[error("could not write the answer to standard output: {0}")]
+    Output(std::io::Error),
+    /// Standard input could not be read.
+    #[error("could not read the request from standard input: {0}")]
+    Input(std::io::Error),
+}
+
+impl Error {
+    /// Which exit code tells the caller what to do about it.
+    #[must_use]
+    pub fn kind(&self) -> ExitKind {
+        match self {
+            Self::Request(_) | Self::Scope(_) | Self::Config(_) => ExitKind::Usage,
+            Self::Site(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+            Self::Lock(error) => error.kind(),
+            Self::Http(error) => error.kind(),
+            Self::Login(error) => error.kind(),
+            Self::Broker(error) => error.kind(),
+            Self::Output(_) | Self::Input(_) => ExitKind::Other,
+        }
+    }
+}

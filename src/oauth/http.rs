@@ -1,0 +1,180 @@
+//! One HTTP request at a time, with limits on everything and no redirects.
+
+use std::time::Duration;
+
+use reqwest::Certificate;
+use zeroize::Zeroizing;
+
+use crate::config::Environment;
+use crate::error::ExitKind;
+use crate::site::Site;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// A token response is two tokens and a few words; whatever is longer is not one.
+pub const BODY_LIMIT: usize = 32 * 1024;
+
+/// An HTTP client for one site.
+pub struct Http {
+    client: reqwest::Client,
+}
+
+/// A whole reply.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// Seconds that the server asks us to wait (`Retry-After`), counted from now.
+    pub retry_after: Option<Duration>,
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// A request without a whole reply.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("could not reach {host}: {why}")]
+    NotSent { host: String, why: String },
+    #[error("{host} gave no whole answer: {why}")]
+    NoAnswer { host: String, why: String },
+    #[error("{host} answered with more than {limit} bytes")]
+    TooLong { host: String, limit: usize },
+    #[error("{host} answered with status {status} and no usable body")]
+    Status { host: String, status: u16 },
+    #[error("the certificates of {variable} cannot be used: {why}")]
+    BadRoots { variable: &'static str, why: String },
+    #[error("could not prepare an HTTP request: {0}")]
+    Setup(String),
+}
+
+impl HttpError {
+    /// See [`crate::error::Error::kind`].
+    #[must_use]
+    pub fn kind(&self) -> ExitKind {
+        match self {
+            Self::NotSent { .. }
+            | Self::NoAnswer { .. }
+            | Self::TooLong { .. }
+            | Self::Status { .. } => ExitKind::Temporary,
+            Self::BadRoots { .. } | Self::Setup(_) => ExitKind::Other,
+        }
+    }
+}
+
+impl Http {
+    /// A client for the endpoints of `site`. Roots are those of the operating system, or of
+    /// `SSL_CERT_FILE` / `SSL_CERT_DIR` instead, as in OpenSSL; proxies are those of the
+    /// environment, but never for loopback.
+    ///
+    /// # Errors
+    /// Where the roots that the environment names cannot be read.
+    pub fn for_site(site: &Site, environment: &Environment) -> Result<Self, HttpError> {
+        // Fails where it was installed before, which is just as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("dd-oauth/", env!("CARGO_PKG_VERSION")))
+            // A redirect would carry a refresh token on to another origin.
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(REQUEST_LIMIT)
+            .pool_max_idle_per_host(0);
+        if site.is_loopback() {
+            builder = builder.no_proxy();
+        } else {
+            builder = builder.https_only(true);
+        }
+        if let Some(roots) = named_roots(environment)? {
+            builder = builder.tls_certs_only(roots);
+        }
+        let client = builder.build().map_err(|error| HttpError::Setup(causes(&error)))?;
+        Ok(Self { client })
+    }
+
+    /// Sends one request and reads the whole reply, whatever its status.
+    ///
+    /// # Errors
+    /// [`HttpError::NotSent`] where the server can have seen nothing of it, and
+    /// [`HttpError::NoAnswer`] or [`HttpError::TooLong`] where it may have acted on it.
+    pub async fn send(&self, request: ::http::Request<Vec<u8>>) -> Result<Reply, HttpError> {
+        let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
+        let request = request.try_into().map_err(|error| HttpError::Setup(causes(&error)))?;
+        let failed = |error: reqwest::Error| {
+            let why = causes(&error);
+            // What fails while connecting (DNS, TCP, TLS, a proxy) fails before the request.
+            if error.is_connect() || error.is_builder() {
+                HttpError::NotSent { host: host.clone(), why }
+            } else {
+                HttpError::NoAnswer { host: host.clone(), why }
+            }
+        };
+        let mut response = self.client.execute(request).await.map_err(failed)?;
+        let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > BODY_LIMIT {
+                return Err(HttpError::TooLong { host, limit: BODY_LIMIT });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let retry_after = response.headers().get("retry-after").and_then(retry_after);
+        Ok(Reply { status: response.status().as_u16(), retry_after, body })
+    }
+}
+
+/// `Retry-After` in either form (RFC 9110, section 10.2.3).
+fn retry_after(value: &reqwest::header::HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let moment = httpdate::parse_http_date(text).ok()?;
+            Some(moment.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+        }
+    }
+}
+
+fn named_roots(environment: &Environment) -> Result<Option<Vec<Certificate>>, HttpError> {
+    let file = environment.path("SSL_CERT_FILE");
+    let directory = environment.path("SSL_CERT_DIR");
+    let variable = match (&file, &directory) {
+        (None, None) => return Ok(None),
+        (Some(_), _) => "SSL_CERT_FILE",
+        (None, Some(_)) => "SSL_CERT_DIR",
+    };
+    let bad = |why: String| HttpError::BadRoots { variable, why };
+    let found = rustls_native_certs::load_certs_from_paths(file.as_deref(), directory.as_deref());
+    if found.certs.is_empty() {
+        let why =
+            found.errors.first().map_or_else(|| "there are none".into(), |error| causes(error));
+        return Err(bad(why));
+    }
+    let certificates = found.certs.iter().map(|der| Certificate::from_der(der));
+    certificates.collect::<Result<Vec<_>, _>>().map(Some).map_err(|error| bad(causes(&error)))
+}
+
+/// What lies beneath an error, innermost last; the outermost line of `reqwest` only repeats the
+/// address.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if causes.last().is_none_or(|last: &String| !last.contains(&text)) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let wait = |text: &str| retry_after(&text.parse().unwrap());
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
+    }
+}

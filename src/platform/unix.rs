@@ -1,0 +1,249 @@
+//! Linux, macOS and the BSDs.
+
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::{FdFlags, fcntl_setfd};
+
+use super::Privacy;
+use crate::config::{ConfigError, Directories, Environment};
+
+/// Options for a file that is private from its first moment. Opening never blocks, so that a pipe
+/// put in the place of a file cannot hold us.
+#[must_use]
+pub fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    options.mode(0o600).custom_flags(flags);
+    options
+}
+
+/// Creates a directory and its missing parents, for the user alone.
+///
+/// # Errors
+/// As [`std::fs::create_dir_all`].
+pub fn create_private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Why a file or directory is not the user's own; nothing where it is.
+#[must_use]
+pub fn not_private(metadata: &Metadata, privacy: Privacy) -> Option<String> {
+    let owner = metadata.uid();
+    let user = rustix::process::geteuid().as_raw();
+    let mode = metadata.mode() & 0o777;
+    if owner != user {
+        return Some(format!("belongs to user {owner}, not to user {user}"));
+    }
+    match privacy {
+        Privacy::Owned if mode & 0o022 != 0 => {
+            Some(format!("can be written by others (mode {mode:03o}; chmod go-w mends it)"))
+        }
+        Privacy::Secret if mode & 0o077 != 0 => {
+            Some(format!("is open to others (mode {mode:03o}; chmod 600 mends it)"))
+        }
+        _ => None,
+    }
+}
+
+/// Makes a rename or a new name in `directory` durable.
+///
+/// # Errors
+/// Where it cannot be opened or synced.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Whether the open `file` is the one that `path` names now.
+///
+/// # Errors
+/// Where one of them cannot be looked at.
+pub fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
+    let (open, named) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((open.dev(), open.ino()) == (named.dev(), named.ino()))
+}
+
+/// The places of the XDG base directory specification, on macOS too, as command-line tools have
+/// it there; a variable that is not an absolute path is ignored, as that specification says.
+///
+/// # Errors
+/// Where there is no home directory and a place depends on it.
+pub fn directories(environment: &Environment) -> Result<Directories, ConfigError> {
+    let home = environment.path("HOME").filter(|home| home.is_absolute());
+    let place = |variable: &str, below_home: &str| {
+        let named = environment.path(variable).filter(|path| path.is_absolute());
+        let usual = home.as_ref().map(|home| home.join(below_home));
+        let base = named.or(usual).ok_or(ConfigError::NoHome("HOME"))?;
+        Ok(base.join("dd-oauth"))
+    };
+    Ok(Directories {
+        state: place("XDG_STATE_HOME", ".local/state")?,
+        data: place("XDG_DATA_HOME", ".local/share")?,
+        config: place("XDG_CONFIG_HOME", ".config")?,
+    })
+}
+
+/// Waits until standard input has something to read or has ended.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] once `limit` has passed.
+pub fn wait_for_input(input: &io::Stdin, limit: Duration) -> io::Result<()> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    };
+    loop {
+        let mut descriptors = [PollFd::new(input, PollFlags::IN)];
+        match poll(&mut descriptors, Some(&timeout)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether a person can see what we write to standard error, and answer: it is a terminal, and
+/// we are in its foreground process group.
+#[must_use]
+pub fn stderr_is_in_foreground() -> bool {
+    rustix::termios::tcgetpgrp(io::stderr().as_fd())
+        .is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Ends standard output, so that who reads it to its end need not wait for us. The descriptor
+/// itself is kept, as the next file to be opened would take its number.
+pub fn close_stdout() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(null);
+    }
+}
+
+/// Keeps tokens out of core dumps and away from debuggers of the same user. Unlike a limit on the
+/// core size, programs that we start do not inherit it.
+pub fn forbid_memory_dumps() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // A kernel that refuses leaves us where every other program stands.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Whether a process that we leave behind would be ended as soon as we are: we, or whoever started
+/// us, are the first process of a container.
+#[must_use]
+pub fn dies_with_its_container() -> bool {
+    std::process::id() == 1 || std::os::unix::process::parent_id() == 1
+}
+
+/// What became of an attempt to let another process go on with an open file.
+#[derive(Debug)]
+pub enum HandedOn {
+    /// It runs, has the file, and outlives us.
+    Started,
+    /// This platform cannot do it; the caller has the file still.
+    Impossible(File),
+}
+
+/// Starts this program again with `arguments` and, as the last of them, the number of a
+/// descriptor that carries `file`; our own copy is closed. The new process has null standard
+/// streams and `/` as its directory, and leaves our session by itself ([`detach`]).
+///
+/// # Errors
+/// Where the process cannot be started; the file is closed then.
+pub fn start_worker(arguments: &[&std::ffi::OsStr], file: File) -> io::Result<HandedOn> {
+    let mut command = Command::new(own_executable()?);
+    if let Some(name) = std::env::args_os().next() {
+        command.arg0(name);
+    }
+    command
+        .args(arguments)
+        .arg(file.as_raw_fd().to_string())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        // A relative path would mean another file from `/`.
+        if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
+            command.env(variable, std::path::absolute(path)?);
+        }
+    }
+    // Nothing else is started between these two lines, so no other child inherits the lock.
+    fcntl_setfd(&file, FdFlags::empty())?;
+    let child = command.spawn();
+    drop(file);
+    child.map(|_| HandedOn::Started)
+}
+
+/// The running program itself: the path that it was started by may lead to a newer one by now.
+fn own_executable() -> io::Result<std::path::PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Ok(running.to_path_buf()) } else { std::env::current_exe() }
+}
+
+/// Leaves the session and process group of whoever started us, so that their Ctrl-C and hang-up
+/// do not reach us, and closes every inherited descriptor but the standard streams and `kept`:
+/// an open one would keep, say, the lock of a cron job held.
+///
+/// # Errors
+/// Where `kept` is not an open descriptor.
+pub fn detach(kept: RawFd) -> io::Result<File> {
+    // Fails only where we lead a process group already, which then is not our caller's.
+    let _ = rustix::process::setsid();
+    for descriptor in listed_descriptors()? {
+        if descriptor > 2 && descriptor != kept && is_open(descriptor) {
+            // SAFETY: this runs first in the worker; nothing in this process owns any descriptor
+            // yet, so none that is in use can be closed under its owner.
+            unsafe { rustix::io::close(descriptor) };
+        }
+    }
+    if kept <= 2 || !is_open(kept) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: it is open (just seen), it was handed to us, and nothing else in us owns it.
+    Ok(unsafe { File::from_raw_fd(kept) })
+}
+
+/// Descriptors of this process, and the one by which they were listed, which is closed by now.
+fn listed_descriptors() -> io::Result<Vec<RawFd>> {
+    let listing = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    let entries = std::fs::read_dir(listing)?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+fn is_open(descriptor: RawFd) -> bool {
+    // SAFETY: the number is borrowed for one question about it, which no closed one answers.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    fcntl_setfd(borrowed, FdFlags::CLOEXEC).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_ones_own_is_private_until_others_may_write_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        private_file().write(true).create(true).open(&path).unwrap();
+        let verdict = |mode: u32, privacy| {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            not_private(&std::fs::metadata(&path).unwrap(), privacy)
+        };
+        assert_eq!(verdict(0o600, Privacy::Secret), None);
+        assert_eq!(verdict(0o644, Privacy::Owned), None);
+        assert!(verdict(0o640, Privacy::Secret).unwrap().contains("chmod 600"));
+        assert!(verdict(0o620, Privacy::Owned).unwrap().contains("chmod go-w"));
+    }
+}

@@ -1,0 +1,119 @@
+//! Windows.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::time::Duration;
+
+use super::Privacy;
+use crate::config::{ConfigError, Directories, Environment};
+
+/// Options for a file of the user. The profile's directories, in which all of them lie, are open
+/// to their user alone, and files inherit that.
+#[must_use]
+pub fn private_file() -> OpenOptions {
+    OpenOptions::new()
+}
+
+/// Creates a directory and its missing parents.
+///
+/// # Errors
+/// As [`std::fs::create_dir_all`].
+pub fn create_private_directory(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+/// Access control lists are inherited from the profile, and not looked at again.
+#[must_use]
+pub fn not_private(_metadata: &Metadata, _privacy: Privacy) -> Option<String> {
+    None
+}
+
+/// Windows has no way to sync a directory; a rename is in the file system's own journal.
+///
+/// # Errors
+/// Never.
+pub fn sync_directory(_directory: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether the open `file` is the one that `path` names now; it cannot be removed while it is
+/// open, so its name leads to it.
+///
+/// # Errors
+/// Where `path` cannot be looked at.
+pub fn is_same_file(_file: &File, path: &Path) -> io::Result<bool> {
+    std::fs::metadata(path).map(|_| true)
+}
+
+/// The places of the user's profile.
+///
+/// # Errors
+/// Where the profile is not known.
+pub fn directories(environment: &Environment) -> Result<Directories, ConfigError> {
+    let local = environment.path("LOCALAPPDATA").ok_or(ConfigError::NoHome("LOCALAPPDATA"))?;
+    let roaming = environment.path("APPDATA").ok_or(ConfigError::NoHome("APPDATA"))?;
+    Ok(Directories {
+        state: local.join("dd-oauth").join("state"),
+        data: local.join("dd-oauth").join("data"),
+        config: roaming.join("dd-oauth"),
+    })
+}
+
+/// Waits until standard input has something to read or has ended, by trying it on a thread: a
+/// pipe cannot be polled here.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] once `limit` has passed.
+pub fn wait_for_input(_input: &io::Stdin, limit: Duration) -> io::Result<()> {
+    let (sender, ready) = std::sync::mpsc::channel();
+    let input = io::stdin();
+    std::thread::spawn(move || {
+        // Fills the buffer that `Stdin` shares with every other handle to it.
+        let _ = sender.send(io::BufRead::fill_buf(&mut input.lock()).map(|_| ()));
+    });
+    ready.recv_timeout(limit).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Whether a person can see what we write to standard error.
+#[must_use]
+pub fn stderr_is_in_foreground() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Nothing is done after the answer here for which a reader would have to wait.
+pub fn close_stdout() {}
+
+/// Windows writes no core files, and lets only the same user look into a process.
+pub fn forbid_memory_dumps() {}
+
+/// Whether a process that we leave behind would be ended as soon as we are.
+#[must_use]
+pub fn dies_with_its_container() -> bool {
+    false
+}
+
+/// What became of an attempt to let another process go on with an open file.
+#[derive(Debug)]
+pub enum HandedOn {
+    /// It runs, has the file, and outlives us.
+    Started,
+    /// This platform cannot do it; the caller has the file still.
+    Impossible(File),
+}
+
+/// A lock belongs to the process that took it here.
+///
+/// # Errors
+/// Never.
+pub fn start_worker(_arguments: &[&std::ffi::OsStr], file: File) -> io::Result<HandedOn> {
+    Ok(HandedOn::Impossible(file))
+}
+
+/// No worker is ever started here.
+///
+/// # Errors
+/// Always.
+pub fn detach(_kept: i32) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}

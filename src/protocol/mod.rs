@@ -1,0 +1,157 @@
+//! Dialects: pure functions between bytes and [`Request`] / [`Answer`].
+//!
+//! `protocol.md` is the specification of what these functions accept and write.
+
+pub mod input;
+pub mod native;
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::scope::Scopes;
+use crate::secret::{AccessToken, RefreshToken};
+use crate::session::{ClientId, OrgLabel};
+use crate::site::SiteName;
+
+/// What a caller asks of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Get,
+    Store,
+    Erase,
+}
+
+impl Operation {
+    /// By its name on the command line and in a request.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "get" => Some(Self::Get),
+            "store" => Some(Self::Store),
+            "erase" => Some(Self::Erase),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Store => "store",
+            Self::Erase => "erase",
+        }
+    }
+}
+
+/// The version of the native dialect in which an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    V1,
+}
+
+/// Which session a request is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    pub site: Option<SiteName>,
+    pub org: Option<OrgLabel>,
+}
+
+/// A request that was understood.
+#[derive(Debug)]
+pub enum Request {
+    Get(GetRequest),
+    Store(StoreRequest),
+    Erase(EraseRequest),
+}
+
+/// Asks for a fresh access token.
+#[derive(Clone, Debug, Default)]
+pub struct GetRequest {
+    pub target: Target,
+    /// A demand: the token must live at least this long.
+    pub min_ttl: Option<Duration>,
+    /// The version to say in the answer, where the request named one.
+    pub version: Option<Version>,
+}
+
+/// Takes over a token set from elsewhere.
+#[derive(Debug)]
+pub struct StoreRequest {
+    pub target: Target,
+    pub access_token: AccessToken,
+    pub refresh: Option<(ClientId, RefreshToken)>,
+    pub expiry: Expiry,
+    pub scopes: Scopes,
+}
+
+/// When a stored token expires, as far as the caller knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    At(Timestamp),
+    /// Seconds from now.
+    In(i64),
+    Unknown,
+}
+
+/// Forgets a session, or rejects its access token.
+#[derive(Debug)]
+pub struct EraseRequest {
+    pub target: Target,
+    /// With it, only this token is rejected, and only while it is still the stored one.
+    pub access_token: Option<AccessToken>,
+}
+
+/// The answer to [`GetRequest`].
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub access_token: AccessToken,
+    pub expires: Timestamp,
+    /// The value of `DD_SITE`.
+    pub site: String,
+    pub api_url: String,
+    pub org: Option<OrgLabel>,
+}
+
+/// A request that was not understood. It names the line, so that a caller can find it, and never
+/// shows a value, which may be a token.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    #[error(
+        "no operation: give get, store or erase as an argument or as the first line of standard input"
+    )]
+    NoOperation,
+    #[error("unknown operation {0:?}: give get, store or erase")]
+    UnknownOperation(String),
+    #[error("the operation is {argument} on the command line but {input} on standard input")]
+    TwoOperations { argument: &'static str, input: &'static str },
+    #[error("line {line} of the request is not key=value")]
+    NotKeyValue { line: usize },
+    #[error("line {line} of the request has {what}: remove it")]
+    BadCharacter { line: usize, what: &'static str },
+    #[error("line {line} of the request is longer than {limit} bytes")]
+    LongLine { line: usize, limit: usize },
+    #[error("the request is longer than {limit} bytes")]
+    TooLong { limit: usize },
+    #[error("line {line} of the request repeats the key {key}")]
+    Duplicate { line: usize, key: &'static str },
+    #[error("the {operation} request lacks the key {key}{why}")]
+    Missing { operation: &'static str, key: &'static str, why: &'static str },
+    #[error("{key} in the request {why}")]
+    BadValue { key: &'static str, why: String },
+    #[error("no more of the request came for {} s; end it with an empty line", .0.as_secs())]
+    Stalled(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_known_by_its_name() {
+        for operation in [Operation::Get, Operation::Store, Operation::Erase] {
+            assert_eq!(Operation::named(operation.name()), Some(operation));
+        }
+        assert_eq!(Operation::named("GET"), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! Files that are private, whole and durable, or not there at all.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+
+use super::{StorageError, io_error};
+use crate::platform::{self, Privacy};
+
+/// Creates `path` for the user alone if it is missing, and checks that it is the user's own.
+pub fn ensure_directory(path: &Path) -> Result<(), StorageError> {
+    if !path.is_dir() {
+        platform::create_private_directory(path).map_err(io_error("create the directory", path))?;
+    }
+    check_directory(path)
+}
+
+/// Refuses a directory in which somebody else could put files. A missing one is fine.
+pub fn check_directory(path: &Path) -> Result<(), StorageError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => refuse_foreign(path, platform::not_private(&metadata, Privacy::Owned)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error("look at", path)(error)),
+    }
+}
+
+fn refuse_foreign(path: &Path, why: Option<String>) -> Result<(), StorageError> {
+    match why {
+        None => Ok(()),
+        Some(why) => Err(StorageError::NotPrivate { path: path.to_path_buf(), why }),
+    }
+}
+
+/// Reads a whole file of at most `limit` bytes, or nothing where there is none. What is checked
+/// is the file that was opened, so that nobody can exchange it in between.
+pub fn read(path: &Path, privacy: Privacy, limit: u64) -> Result<Option<Vec<u8>>, StorageError> {
+    let file = match platform::private_file().read(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("open", path)(error)),
+    };
+    let length = check_open(&file, path, privacy)?;
+    if length > limit {
+        return Err(io_error("read", path)(ErrorKind::FileTooLarge.into()));
+    }
+    // One byte more than there should be, so that the end is seen without growing the buffer.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    file.take(limit).read_to_end(&mut bytes).map_err(io_error("read", path))?;
+    Ok(Some(bytes))
+}
+
+/// Checks that an open file is a plain file of the user's own; its length.
+pub fn check_open(file: &File, path: &Path, privacy: Privacy) -> Result<u64, StorageError> {
+    let metadata = file.metadata().map_err(io_error("look at", path))?;
+    if !metadata.is_file() {
+        return Err(io_error("read", path)(ErrorKind::IsADirectory.into()));
+    }
+    refuse_foreign(path, platform::not_private(&metadata, privacy))?;
+    Ok(metadata.len())
+}
+
+/// Replaces `path` by a file with `bytes`, for good or not at all. The temporary name is fixed, so
+/// that what a kill leaves behind is overwritten by the next writer; writers exclude each other
+/// with a lock.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+    let temporary = path.with_extension("new");
+    // Not opened through a link: a name that others can foretell must not lead elsewhere.
+    remove(&temporary)?;
+    let mut file = platform::private_file()
+        .write(true)
+        .create_new(true)
+        .open(&temporary)
+        .map_err(io_error("create", &temporary))?;
+    file.write_all(bytes).map_err(io_error("write", &temporary))?;
+    file.sync_all().map_err(io_error("sync", &temporary))?;
+    drop(file);
+    std::fs::rename(&temporary, path).map_err(io_error("replace", path))?;
+    sync_parent(path)
+}
+
+/// Creates `path` with `bytes` if nothing is there yet; of several that try at once one succeeds,
+/// and nobody ever sees a part of it. Whether it was ours.
+pub fn create_once(path: &Path, bytes: &[u8]) -> Result<bool, StorageError> {
+    let directory = path.parent().unwrap_or(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(directory)
+        .map_err(io_error("create a file in", directory))?;
+    file.write_all(bytes).map_err(io_error("write", path))?;
+    file.as_file().sync_all().map_err(io_error("sync", path))?;
+    let ours = match file.persist_noclobber(path) {
+        Ok(_) => true,
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(io_error("create", path)(error.error)),
+    };
+    sync_parent(path)?;
+    Ok(ours)
+}
+
+/// Removes a file; a missing one is fine.
+pub fn remove(path: &Path) -> Result<(), StorageError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a name that was added to or removed from the directory of `path` durable.
+pub fn sync_parent(path: &Path) -> Result<(), StorageError> {
+    let directory = path.parent().unwrap_or(path);
+    platform::sync_directory(directory).map_err(io_error("sync", directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replacement_overwrites_what_a_kill_left_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.session");
+        std::fs::write(path.with_extension("new"), "half").unwrap();
+        replace(&path, b"whole").unwrap();
+        assert_eq!(read(&path, Privacy::Secret, 100).unwrap().unwrap(), b"whole");
+        assert!(!path.with_extension("new").exists());
+    }
+
+    #[test]
+    fn of_many_creators_one_wins_and_all_read_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let wins: usize = std::thread::scope(|scope| {
+            let creators: Vec<_> = (0..16u8)
+                .map(|number| {
+                    let path = &path;
+                    scope.spawn(move || {
+                        let ours = create_once(path, &[number; 32]).unwrap();
+                        let read = read(path, Privacy::Secret, 100).unwrap().unwrap();
+                        assert!(read.len() == 32 && read.iter().all(|byte| *byte == read[0]));
+                        assert!(!ours || read[0] == number);
+                        usize::from(ours)
+                    })
+                })
+                .collect();
+            creators.into_iter().map(|creator| creator.join().unwrap()).sum()
+        });
+        assert_eq!(wins, 1);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_an_error_and_not_a_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = read(directory.path(), Privacy::Owned, 100).unwrap_err();
+        assert!(error.is_io(), "{error}");
+        assert!(read(&directory.path().join("missing"), Privacy::Owned, 1).unwrap().is_none());
+        std::fs::write(directory.path().join("long"), "12345").unwrap();
+        assert!(read(&directory.path().join("long"), Privacy::Owned, 4).is_err());
+    }
+}

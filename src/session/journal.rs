@@ -1,0 +1,442 @@
+//! The journal of one session: the reserved file in which a refresh announces itself, secures its
+//! answer, and leaves its outcome to all who waited.
+//!
+//! Its room is allocated and synced before the first request is sent, and every record has a
+//! place of its own in it: a disk that fills up later cannot keep an answer from being written. A
+//! record is sealed, which also tells a whole one from one that was torn by a crash; a torn record
+//! counts as absent.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use fs2::FileExt;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::seal::{SealingKey, hex};
+use super::{Generation, StorageError, durable, io_error};
+use crate::clock::Timestamp;
+use crate::lock::Lock;
+use crate::platform::{self, Privacy};
+use crate::secret::RefreshToken;
+
+const MAGIC: &[u8] = b"dd-oauth journal ";
+const FORMAT_LINE: &[u8] = b"dd-oauth journal 1\n";
+
+/// A part of the journal that holds one record.
+#[derive(Clone, Copy)]
+struct Slot {
+    name: &'static str,
+    offset: u64,
+    size: usize,
+}
+
+// Apart by whole pages, so that writing one record never touches the page of another.
+const ANNOUNCEMENT: Slot = Slot { name: "announcement", offset: 4096, size: 4096 };
+const OUTCOME: Slot = Slot { name: "outcome", offset: 8192, size: 4096 };
+const REPLY: Slot = Slot { name: "reply", offset: 12288, size: 40 * 1024 };
+const TOTAL: u64 = 12288 + 40 * 1024;
+/// The length of a record stands before it.
+const LENGTH_BYTES: usize = 4;
+
+/// Counts the refresh attempts that a journal has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attempt(u64);
+
+impl Attempt {
+    /// The number of the next attempt.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Says that a request is about to be sent; written and synced before it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Announcement {
+    pub attempt: Attempt,
+    /// Of the session when it was sent.
+    pub generation: Generation,
+    /// Of the refresh token that is presented.
+    pub token: TokenDigest,
+    /// Before the request was sent.
+    pub at: Timestamp,
+    /// When an earlier request with the same token was sent whose answer nobody saw.
+    pub unknown_since: Option<Timestamp>,
+}
+
+/// Tells refresh tokens apart without being one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenDigest(String);
+
+impl TokenDigest {
+    /// SHA-256 of a token.
+    #[must_use]
+    pub fn of(token: &RefreshToken) -> Self {
+        Self(hex(&Sha256::digest(token.expose())))
+    }
+}
+
+/// A whole reply of the token endpoint, secured before anything else is done with it.
+#[derive(Clone, Debug)]
+pub struct SecuredReply {
+    /// Before the request was sent: the clock of its token starts here.
+    pub sent: Timestamp,
+    /// HTTP status.
+    pub status: u16,
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReplyHead {
+    attempt: Attempt,
+    sent: Timestamp,
+    status: u16,
+}
+
+/// What the last attempt ended with, good or bad, for all who waited.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    pub attempt: Attempt,
+    /// Of the session that it was about; an outcome says nothing about a later one.
+    pub generation: Generation,
+    pub token: TokenDigest,
+    pub at: Timestamp,
+    /// When the first request with this token was sent whose answer nobody saw.
+    pub unknown_since: Option<Timestamp>,
+    pub verdict: Verdict,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The session has a new access token.
+    Renewed,
+    /// The session is kept, and nobody asks again before `not_before`.
+    Failed {
+        trouble: Trouble,
+        message: String,
+        /// In a row, this one included.
+        failures: u32,
+        not_before: Timestamp,
+    },
+    /// The server ended the session; only a login helps.
+    Ended { refusal: Refusal, message: String },
+}
+
+/// Why an attempt failed, by what the server can have seen of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// It saw nothing: DNS, connect, TLS.
+    NotSent,
+    /// It refused to act for now.
+    Declined,
+    /// It may have acted; no whole answer was seen.
+    Unknown,
+}
+
+/// Why a server ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// `invalid_grant`: revoked, expired, or used elsewhere.
+    InvalidGrant,
+    /// `invalid_grant` to the repetition of a request whose answer was lost.
+    Interrupted { at: Timestamp },
+    /// `invalid_client`: the registration is gone.
+    UnknownClient,
+}
+
+/// The open journal of one session.
+pub struct Journal<'k> {
+    file: File,
+    path: PathBuf,
+    key: &'k SealingKey,
+}
+
+impl<'k> Journal<'k> {
+    /// Opens the journal to read it, if there is one.
+    pub(super) fn open(path: &Path, key: &'k SealingKey) -> Result<Option<Self>, StorageError> {
+        let file = match platform::private_file().read(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("open", path)(error)),
+        };
+        durable::check_open(&file, path, Privacy::Secret)?;
+        let mut journal = Self { file, path: path.to_path_buf(), key };
+        Ok(journal.has_format()?.then_some(journal))
+    }
+
+    /// Opens the journal to write it, with all its room allocated and synced. `_lock` is that of
+    /// the session.
+    pub(super) fn reserve(
+        _lock: &Lock,
+        path: &Path,
+        key: &'k SealingKey,
+    ) -> Result<Self, StorageError> {
+        let file = platform::private_file()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(io_error("open", path))?;
+        durable::check_open(&file, path, Privacy::Secret)?;
+        let mut journal = Self { file, path: path.to_path_buf(), key };
+        let known = journal.has_format()?;
+        journal.file.allocate(TOTAL).map_err(io_error("reserve room for", path))?;
+        if !known {
+            journal.put(0, FORMAT_LINE)?;
+            journal.file.sync_all().map_err(io_error("sync", path))?;
+            durable::sync_parent(path)?;
+        }
+        Ok(journal)
+    }
+
+    /// The last announcement.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read; a torn record is none.
+    pub fn announcement(&mut self) -> Result<Option<Announcement>, StorageError> {
+        self.read_json(ANNOUNCEMENT)
+    }
+
+    /// The last outcome.
+    ///
+    /// # Errors
+    /// As [`Journal::announcement`].
+    pub fn outcome(&mut self) -> Result<Option<Outcome>, StorageError> {
+        self.read_json(OUTCOME)
+    }
+
+    /// The reply to `attempt`, if it was secured.
+    ///
+    /// # Errors
+    /// As [`Journal::announcement`].
+    pub fn reply(&mut self, attempt: Attempt) -> Result<Option<SecuredReply>, StorageError> {
+        let Some(record) = self.read_record(REPLY)? else { return Ok(None) };
+        let Some(end) = record.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+        let Ok(head) = serde_json::from_slice::<ReplyHead>(&record[..end]) else { return Ok(None) };
+        let body = Zeroizing::new(record[end + 1..].to_vec());
+        let reply = SecuredReply { sent: head.sent, status: head.status, body };
+        Ok((head.attempt == attempt).then_some(reply))
+    }
+
+    /// Announces an attempt; once this returns, it stands on the disk.
+    ///
+    /// # Errors
+    /// Where it does not: nothing may be sent then.
+    pub fn announce(&mut self, announcement: &Announcement) -> Result<(), StorageError> {
+        self.write_json(ANNOUNCEMENT, announcement)
+    }
+
+    /// Secures the reply to `attempt`; once this returns, it stands on the disk.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn secure(&mut self, attempt: Attempt, reply: &SecuredReply) -> Result<(), StorageError> {
+        let head = ReplyHead { attempt, sent: reply.sent, status: reply.status };
+        let mut record = serde_json::to_vec(&head).expect("a reply's head is plain data");
+        record.push(b'\n');
+        record.extend_from_slice(&reply.body);
+        self.write_record(REPLY, &Zeroizing::new(record))
+    }
+
+    /// Leaves the outcome of an attempt.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn conclude(&mut self, outcome: &Outcome) -> Result<(), StorageError> {
+        self.write_json(OUTCOME, outcome)
+    }
+
+    /// Whether the file begins as a journal does; a newer one is an error, anything else is the
+    /// remainder of a reservation that was cut short.
+    fn has_format(&mut self) -> Result<bool, StorageError> {
+        let mut line = [0; FORMAT_LINE.len()];
+        let read = self.get(0, &mut line)?;
+        let line = &line[..read];
+        if line.starts_with(MAGIC) && line.len() == FORMAT_LINE.len() && line != FORMAT_LINE {
+            return Err(StorageError::Newer { path: self.path.clone() });
+        }
+        Ok(line == FORMAT_LINE)
+    }
+
+    fn read_json<T: DeserializeOwned>(&mut self, slot: Slot) -> Result<Option<T>, StorageError> {
+        let record = self.read_record(slot)?;
+        Ok(record.and_then(|record| serde_json::from_slice(&record).ok()))
+    }
+
+    fn write_json<T: Serialize>(&mut self, slot: Slot, value: &T) -> Result<(), StorageError> {
+        let json = serde_json::to_vec(value).expect("a record is plain data");
+        self.write_record(slot, &json)
+    }
+
+    fn read_record(&mut self, slot: Slot) -> Result<Option<Zeroizing<Vec<u8>>>, StorageError> {
+        let mut bytes = vec![0; slot.size];
+        let read = self.get(slot.offset, &mut bytes)?;
+        let Some((length, rest)) = bytes[..read].split_first_chunk::<LENGTH_BYTES>() else {
+            return Ok(None);
+        };
+        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let Some(sealed) = rest.get(..length) else { return Ok(None) };
+        Ok(self.key.open(sealed, &self.public(slot)))
+    }
+
+    fn write_record(&mut self, slot: Slot, record: &[u8]) -> Result<(), StorageError> {
+        let sealed = self.key.seal(record, &self.public(slot))?;
+        let length = u32::try_from(sealed.len()).unwrap_or(u32::MAX).to_le_bytes();
+        if LENGTH_BYTES + sealed.len() > slot.size {
+            return Err(io_error("write", &self.path)(std::io::ErrorKind::FileTooLarge.into()));
+        }
+        self.put(slot.offset, &[length.as_slice(), &sealed].concat())?;
+        self.file.sync_data().map_err(io_error("sync", &self.path))
+    }
+
+    /// A record is good only in its place in the journal of its session.
+    fn public(&self, slot: Slot) -> Vec<u8> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        format!("{} {}", slot.name, name).into_bytes()
+    }
+
+    fn get(&mut self, offset: u64, into: &mut [u8]) -> Result<usize, StorageError> {
+        self.file.seek(SeekFrom::Start(offset)).map_err(io_error("read", &self.path))?;
+        let mut filled = 0;
+        while filled < into.len() {
+            match self.file.read(&mut into[filled..]).map_err(io_error("read", &self.path))? {
+                0 => break,
+                more => filled += more,
+            }
+        }
+        Ok(filled)
+    }
+
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        self.file.seek(SeekFrom::Start(offset)).map_err(io_error("write", &self.path))?;
+        self.file.write_all(bytes).map_err(io_error("write", &self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    struct Desk {
+        directory: tempfile::TempDir,
+        key: SealingKey,
+        lock: Lock,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let lock = Lock::try_hold(&directory.path().join("x.lock"), "test", Clock::system());
+            Self { key: SealingKey::generate().unwrap(), lock: lock.unwrap().unwrap(), directory }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.directory.path().join("x.journal")
+        }
+
+        fn reserve(&self) -> Journal<'_> {
+            Journal::reserve(&self.lock, &self.path(), &self.key).unwrap()
+        }
+    }
+
+    fn announcement(attempt: Attempt) -> Announcement {
+        let token = RefreshToken::parse("canary".to_string()).unwrap();
+        Announcement {
+            attempt,
+            generation: Generation::FIRST,
+            token: TokenDigest::of(&token),
+            at: Timestamp::from_seconds(7),
+            unknown_since: None,
+        }
+    }
+
+    fn reply() -> SecuredReply {
+        let body = Zeroizing::new(b"{\"access_token\":\"canary\"}\n".to_vec());
+        SecuredReply { sent: Timestamp::from_seconds(7), status: 200, body }
+    }
+
+    #[test]
+    fn all_room_is_there_before_anything_is_announced() {
+        let desk = Desk::new();
+        drop(desk.reserve());
+        let file = File::open(desk.path()).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), TOTAL);
+        assert!(file.allocated_size().unwrap() >= TOTAL);
+    }
+
+    #[test]
+    fn records_are_read_back_and_rest_sealed() {
+        let desk = Desk::new();
+        let mut journal = desk.reserve();
+        let attempt = Attempt::default().next();
+        journal.announce(&announcement(attempt)).unwrap();
+        journal.secure(attempt, &reply()).unwrap();
+        let mut again = Journal::open(&desk.path(), &desk.key).unwrap().unwrap();
+        assert_eq!(again.announcement().unwrap().unwrap().attempt, attempt);
+        assert_eq!(again.reply(attempt).unwrap().unwrap().body, reply().body);
+        assert!(again.reply(attempt.next()).unwrap().is_none());
+        assert!(again.outcome().unwrap().is_none());
+        let bytes = std::fs::read(desk.path()).unwrap();
+        assert!(!bytes.windows(6).any(|window| window == b"canary"));
+    }
+
+    #[test]
+    fn a_torn_record_counts_as_absent_wherever_it_was_torn() {
+        let desk = Desk::new();
+        let mut journal = desk.reserve();
+        let attempt = Attempt::default().next();
+        journal.secure(attempt, &reply()).unwrap();
+        let whole = std::fs::read(desk.path()).unwrap();
+        let start = usize::try_from(REPLY.offset).unwrap();
+        let length = u32::from_le_bytes(whole[start..start + 4].try_into().unwrap());
+        for kept in 0..usize::try_from(length).unwrap() + LENGTH_BYTES {
+            let mut torn = whole.clone();
+            torn[start + kept..].fill(0);
+            if torn == whole {
+                continue;
+            }
+            std::fs::write(desk.path(), torn).unwrap();
+            assert!(journal.reply(attempt).unwrap().is_none(), "torn after {kept}");
+        }
+    }
+
+    #[test]
+    fn a_reservation_that_was_cut_short_is_made_again_and_a_newer_journal_is_left_alone() {
+        let desk = Desk::new();
+        std::fs::write(desk.path(), "").unwrap();
+        use_mode_600(&desk.path());
+        assert!(Journal::open(&desk.path(), &desk.key).unwrap().is_none());
+        desk.reserve().announce(&announcement(Attempt::default())).unwrap();
+        std::fs::write(desk.path(), "dd-oauth journal 2\n").unwrap();
+        let newer = Journal::reserve(&desk.lock, &desk.path(), &desk.key);
+        assert!(matches!(newer, Err(StorageError::Newer { .. })));
+    }
+
+    fn use_mode_600(path: &Path) {
+        #[cfg(unix)]
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
+        #[cfg(not(unix))]
+        let _ = path;
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_is_refused_before_it_is_written() {
+        let desk = Desk::new();
+        let mut journal = desk.reserve();
+        let long = SecuredReply { body: Zeroizing::new(vec![b'x'; REPLY.size]), ..reply() };
+        assert!(journal.secure(Attempt::default(), &long).is_err());
+    }
+}

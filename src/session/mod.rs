@@ -1,0 +1,222 @@
+//! Sessions: what a login created, how it is kept, and where its key rests.
+//!
+//! This layer knows files and keys, and nothing of HTTP.
+
+mod durable;
+mod file;
+mod installation;
+mod journal;
+mod key;
+mod name;
+mod registrations;
+mod seal;
+mod store;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::ExitKind;
+use crate::scope::Scopes;
+use crate::secret::{AccessToken, RefreshToken};
+
+pub use file::SessionHead;
+pub use installation::{Installation, InstallationPaths};
+pub use journal::{
+    Announcement, Attempt, Journal, Outcome, Refusal, SecuredReply, TokenDigest, Trouble, Verdict,
+};
+pub use key::KeyHome;
+pub use name::{OrgLabel, SessionName};
+pub use registrations::{Registration, Registrations};
+pub use store::{Choice, SessionStore};
+
+/// Counts the refreshes of a session; raised by every write of tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// Of a session that was just created.
+    pub const FIRST: Self = Self(1);
+
+    /// Of the next write.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// The `client_id` of the registration that issued a session's refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// Accepts what RFC 6749, appendix A.1, allows, up to 256 characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let visible = text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
+        (!text.is_empty() && text.len() <= 256 && visible).then(|| Self(text.to_string()))
+    }
+
+    /// As it stands in requests.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a login created.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub name: SessionName,
+    /// The UUID of the organization, where the login told it.
+    pub org_uuid: Option<String>,
+    /// The customer's own web host that the login went through.
+    pub vanity_host: Option<String>,
+    pub generation: Generation,
+    /// What the server granted.
+    pub scopes: Scopes,
+    pub access: Access,
+    pub renewal: Renewal,
+}
+
+/// The access token of a session.
+#[derive(Clone, Debug)]
+pub enum Access {
+    Held {
+        token: AccessToken,
+        lifetime: Lifetime,
+    },
+    /// A caller reported it as rejected by the API.
+    Rejected,
+}
+
+/// How a session gets its next access token.
+#[derive(Clone, Debug)]
+pub enum Renewal {
+    /// With a refresh token, which only this client may present.
+    Possible { client_id: ClientId, refresh_token: RefreshToken },
+    /// Not at all: it was stored without a refresh token.
+    Impossible,
+}
+
+/// From when until when an access token is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Before the request for it was sent.
+    pub issued: Timestamp,
+    pub expires: Timestamp,
+}
+
+/// What a token is taken to live where the server does not say, or says something absurd.
+const ASSUMED_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// No access token lives longer; a server that says so is not believed.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+impl Lifetime {
+    /// Of a token that was asked for at `issued` and lives for `seconds`, as far as the server
+    /// said so: a missing, unreadable, zero, negative or absurd number counts as 15 minutes.
+    #[must_use]
+    pub fn starting(issued: Timestamp, seconds: Option<i64>) -> Self {
+        let span = seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs)
+            .filter(|span| !span.is_zero() && *span <= LONGEST_LIFETIME)
+            .unwrap_or(ASSUMED_LIFETIME);
+        Self { issued, expires: issued.plus(span) }
+    }
+
+    /// Of a token that was taken over at `issued` and is said to expire at `expires`; an absurd
+    /// moment counts as one in 15 minutes.
+    #[must_use]
+    pub fn until(issued: Timestamp, expires: Timestamp) -> Self {
+        if expires > issued && expires.since(issued) <= LONGEST_LIFETIME {
+            Self { issued, expires }
+        } else {
+            Self { issued, expires: issued.plus(ASSUMED_LIFETIME) }
+        }
+    }
+
+    /// From the first moment to the last.
+    #[must_use]
+    pub fn total(self) -> Duration {
+        self.expires.since(self.issued)
+    }
+}
+
+/// What is wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("could not {tried} {}: {source}", .path.display())]
+    Io { tried: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{} {why}; it is refused, as what it says cannot be trusted", .path.display())]
+    NotPrivate { path: PathBuf, why: String },
+    #[error(
+        "{} {why}: run `dd-oauth erase` for this session to forget it, then `dd-oauth login`",
+        .path.display()
+    )]
+    Corrupt { path: PathBuf, why: &'static str },
+    #[error("{} {why}: move it away to start anew; sessions that need it are lost then", .path.display())]
+    BadInstallation { path: PathBuf, why: &'static str },
+    #[error("{} was written by a newer version of dd-oauth: use that version", .path.display())]
+    Newer { path: PathBuf },
+    #[error(
+        "{} was sealed with another key than the one in {key_home}: restore that key, or run `dd-oauth erase` for this session and `dd-oauth login`",
+        .path.display()
+    )]
+    OtherKey { path: PathBuf, key_home: String },
+    #[error(
+        "the sealing key {} is missing, and the sessions of this installation cannot be opened without it: restore the file, or move {} away and log in again",
+        .key.display(), .installation.display()
+    )]
+    KeyMissing { key: PathBuf, installation: PathBuf },
+    #[error("DD_OAUTH_KEY_FILE names {}, which is not there; it is never created", .path.display())]
+    NamedKeyMissing { path: PathBuf },
+    #[error("the sealing key {} {why}", .path.display())]
+    BadKey { path: PathBuf, why: &'static str },
+    #[error("the operating system gave no random numbers: {0}")]
+    NoRandomness(getrandom::Error),
+}
+
+impl StorageError {
+    /// See [`crate::error::Error::kind`].
+    #[must_use]
+    pub fn kind(&self) -> ExitKind {
+        match self {
+            Self::NotPrivate { .. } => ExitKind::Refused,
+            _ => ExitKind::Storage,
+        }
+    }
+
+    /// Whether the same write may succeed once somebody has made room or mended the disk.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+}
+
+/// Makes an [`StorageError::Io`] out of what an operation on `path` returned.
+fn io_error<'a>(
+    tried: &'static str,
+    path: &'a std::path::Path,
+) -> impl FnOnce(std::io::Error) -> StorageError + 'a {
+    move |source| StorageError::Io { tried, path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absurd_lifetime_counts_as_fifteen_minutes() {
+        let issued = Timestamp::from_seconds(1_000);
+        let total = |seconds| Lifetime::starting(issued, seconds).total().as_secs();
+        assert_eq!(total(Some(3600)), 3600);
+        for absurd in [None, Some(0), Some(-1), Some(i64::MIN), Some(i64::MAX), Some(40_000_000)] {
+            assert_eq!(total(absurd), 900, "{absurd:?}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The OAuth clients that dynamic registration gave this installation, one a site.
+//!
+//! A public client's id is no secret, so these files are plain JSON.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::encode;
+use super::{ClientId, Installation, StorageError, durable};
+use crate::clock::Timestamp;
+use crate::lock::Lock;
+use crate::platform::Privacy;
+use crate::site::Site;
+
+const LIMIT: u64 = 64 * 1024;
+
+/// A client of one site's authorization server (RFC 7591).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    pub client_id: ClientId,
+    /// All of them, as an authorization server compares them to the letter.
+    pub redirect_uris: Vec<String>,
+    /// Milliseconds of Unix time.
+    pub registered: Timestamp,
+}
+
+/// The registrations of one installation.
+pub struct Registrations<'a> {
+    installation: &'a Installation,
+}
+
+impl<'a> Registrations<'a> {
+    /// Of this installation.
+    #[must_use]
+    pub fn of(installation: &'a Installation) -> Self {
+        Self { installation }
+    }
+
+    /// The registration at `site`, if there is a usable one. A file that cannot be understood
+    /// counts as none: registering again is always possible and costs nothing.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or is not the user's own.
+    pub fn load(&self, site: &Site) -> Result<Option<Registration>, StorageError> {
+        let bytes = durable::read(&self.path(site), Privacy::Owned, LIMIT)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Keeps a registration; `_lock` is that of [`Registrations::lock_path`].
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn save(
+        &self,
+        _lock: &Lock,
+        site: &Site,
+        registration: &Registration,
+    ) -> Result<(), StorageError> {
+        let json = serde_json::to_vec(registration).expect("a registration is plain data");
+        durable::replace(&self.path(site), &json)
+    }
+
+    /// Forgets the registration at `site` if it is still that of `client_id`, which its server no
+    /// longer knows; the next login registers anew.
+    ///
+    /// # Errors
+    /// Where it cannot be read or removed.
+    pub fn drop_client(&self, site: &Site, client_id: &ClientId) -> Result<(), StorageError> {
+        match self.load(site)? {
+            Some(registration) if registration.client_id == *client_id => {
+                durable::remove(&self.path(site))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The lock that lets one process at a time register at `site`.
+    #[must_use]
+    pub fn lock_path(&self, site: &Site) -> PathBuf {
+        self.path(site).with_extension("lock")
+    }
+
+    fn path(&self, site: &Site) -> PathBuf {
+        let name = format!("{}.json", encode(&site.to_string()));
+        self.installation.registrations_directory().join(name)
+    }
+}

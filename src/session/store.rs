@@ -1,0 +1,253 @@
+//! The sessions of one installation: finding, loading, saving and forgetting them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::file::{self, SessionHead};
+use super::{
+    Installation, Journal, OrgLabel, Session, SessionName, StorageError, durable, io_error,
+};
+use crate::lock::Lock;
+use crate::platform::Privacy;
+use crate::site::{Site, SiteName};
+
+/// A session file is a few hundred bytes and two tokens.
+const SESSION_LIMIT: u64 = 64 * 1024;
+const SELECTED_LIMIT: u64 = 4096;
+
+/// Which session a request means, as far as the stored ones decide it.
+#[derive(Debug)]
+pub enum Choice {
+    /// This one, which exists.
+    Session(SessionName),
+    /// None of them.
+    None,
+    /// The request fits several, and has to say more.
+    Several(Vec<SessionName>),
+}
+
+/// The sessions of one installation.
+pub struct SessionStore<'a> {
+    installation: &'a Installation,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Selected {
+    site: String,
+    org: Option<OrgLabel>,
+}
+
+impl<'a> SessionStore<'a> {
+    /// Of this installation.
+    #[must_use]
+    pub fn of(installation: &'a Installation) -> Self {
+        Self { installation }
+    }
+
+    /// Chooses the session for a request that named `site` and `org`, or left them out: then the
+    /// one chosen with `dd-oauth use` counts, and else the only one there is.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn choose(
+        &self,
+        site: Option<&SiteName>,
+        org: Option<&OrgLabel>,
+    ) -> Result<Choice, StorageError> {
+        if let (Some(SiteName::Site(site)), Some(org)) = (site, org) {
+            let name = SessionName { site: site.clone(), org: Some(org.clone()) };
+            let exists = self.path(&name, "session").exists();
+            return Ok(if exists { Choice::Session(name) } else { Choice::None });
+        }
+        let mut fitting = self.names()?;
+        match site {
+            Some(SiteName::Site(site)) => fitting.retain(|name| name.site == *site),
+            Some(SiteName::Vanity(vanity)) => {
+                let of_host = |name: &SessionName| {
+                    let head = self.head(name)?;
+                    Ok(head.is_some_and(|head| head.vanity_host.as_ref() == Some(&vanity.host)))
+                };
+                fitting = keep_if(fitting, of_host)?;
+            }
+            None => {}
+        }
+        if let Some(org) = org {
+            fitting.retain(|name| name.org.as_ref() == Some(org));
+        }
+        if fitting.len() > 1
+            && let Some(selected) = self.selected()?
+            && let Some(position) = fitting.iter().position(|name| *name == selected)
+        {
+            return Ok(Choice::Session(fitting.swap_remove(position)));
+        }
+        Ok(match fitting.len() {
+            0 => Choice::None,
+            1 => Choice::Session(fitting.swap_remove(0)),
+            _ => Choice::Several(fitting),
+        })
+    }
+
+    /// All sessions, in the order of their names.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read.
+    pub fn names(&self) -> Result<Vec<SessionName>, StorageError> {
+        let directory = self.installation.sessions_directory();
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io_error("list", &directory)(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(io_error("list", &directory))?.file_name();
+            let Some(stem) = file.to_str().and_then(|file| file.strip_suffix(".session")) else {
+                continue;
+            };
+            names.extend(self.name_of_file(stem)?);
+        }
+        names.sort_by_key(SessionName::file_stem);
+        Ok(names)
+    }
+
+    /// The public part of a session's file, for which no key is needed.
+    ///
+    /// # Errors
+    /// Where the file is damaged or cannot be read.
+    pub fn head(&self, name: &SessionName) -> Result<Option<SessionHead>, StorageError> {
+        let path = self.path(name, "session");
+        let bytes = durable::read(&path, Privacy::Owned, SESSION_LIMIT)?;
+        bytes.map(|bytes| file::read_head(&bytes, &path)).transpose()
+    }
+
+    /// The session whose files have this stem. A label too long for a file name stands in the
+    /// head alone.
+    ///
+    /// # Errors
+    /// Where the file is damaged or cannot be read.
+    pub fn name_of_file(&self, stem: &str) -> Result<Option<SessionName>, StorageError> {
+        if let Some(name) = SessionName::from_file_stem(stem) {
+            return Ok(Some(name));
+        }
+        let path = self.installation.sessions_directory().join(format!("{stem}.session"));
+        let bytes = durable::read(&path, Privacy::Owned, SESSION_LIMIT)?;
+        bytes.map(|bytes| file::read_head(&bytes, &path).map(|head| head.name)).transpose()
+    }
+
+    /// Opens a session, if there is one of this name.
+    ///
+    /// # Errors
+    /// Where the file or the key is damaged, missing, or not the user's own.
+    pub fn load(&self, name: &SessionName) -> Result<Option<Session>, StorageError> {
+        let path = self.path(name, "session");
+        let Some(bytes) = durable::read(&path, Privacy::Owned, SESSION_LIMIT)? else {
+            return Ok(None);
+        };
+        let key = self.installation.key()?;
+        file::read(&bytes, &path, name, key, self.installation.key_home().path()).map(Some)
+    }
+
+    /// Writes a session, for good or not at all. `_lock` is its [`SessionStore::lock_path`].
+    ///
+    /// # Errors
+    /// Where it cannot be written; the earlier file is untouched then.
+    pub fn save(&self, _lock: &Lock, session: &Session) -> Result<(), StorageError> {
+        let bytes = file::write(session, self.installation.key()?)?;
+        durable::replace(&self.path(&session.name, "session"), &bytes)
+    }
+
+    /// Forgets a session with all that was written about it. Its lock files stay: deleting a lock
+    /// would let two in.
+    ///
+    /// # Errors
+    /// Where something cannot be removed.
+    pub fn forget(&self, _lock: &Lock, name: &SessionName) -> Result<(), StorageError> {
+        for ending in ["session", "new", "journal"] {
+            durable::remove(&self.path(name, ending))?;
+        }
+        durable::sync_parent(&self.path(name, "session"))
+    }
+
+    /// The journal of a session to read, if there is one.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn journal(&self, name: &SessionName) -> Result<Option<Journal<'a>>, StorageError> {
+        Journal::open(&self.path(name, "journal"), self.installation.key()?)
+    }
+
+    /// The journal of a session to write, with its room reserved.
+    ///
+    /// # Errors
+    /// Where the room cannot be had.
+    pub fn reserve_journal(
+        &self,
+        lock: &Lock,
+        name: &SessionName,
+    ) -> Result<Journal<'a>, StorageError> {
+        Journal::reserve(lock, &self.path(name, "journal"), self.installation.key()?)
+    }
+
+    /// The lock that serializes refresh and writes of a session.
+    #[must_use]
+    pub fn lock_path(&self, name: &SessionName) -> PathBuf {
+        self.path(name, "lock")
+    }
+
+    /// The lock that a login holds for the minutes that it takes.
+    #[must_use]
+    pub fn login_lock_path(&self, name: &SessionName) -> PathBuf {
+        self.path(name, "login")
+    }
+
+    /// What `dd-oauth use` chose.
+    ///
+    /// # Errors
+    /// Where the file cannot be read; one that cannot be understood chooses nothing.
+    pub fn selected(&self) -> Result<Option<SessionName>, StorageError> {
+        let bytes = durable::read(&self.selected_path(), Privacy::Owned, SELECTED_LIMIT)?;
+        let selected = bytes.and_then(|bytes| serde_json::from_slice::<Selected>(&bytes).ok());
+        Ok(selected.and_then(|selected| {
+            Some(SessionName { site: Site::parse(&selected.site).ok()?, org: selected.org })
+        }))
+    }
+
+    /// Chooses the session for requests that name none. `_lock` is
+    /// [`SessionStore::selection_lock_path`].
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn select(&self, _lock: &Lock, name: &SessionName) -> Result<(), StorageError> {
+        let selected = Selected { site: name.site.to_string(), org: name.org.clone() };
+        let json = serde_json::to_vec(&selected).expect("a selection is plain data");
+        durable::replace(&self.selected_path(), &json)
+    }
+
+    /// The lock of [`SessionStore::select`].
+    #[must_use]
+    pub fn selection_lock_path(&self) -> PathBuf {
+        self.selected_path().with_extension("lock")
+    }
+
+    fn selected_path(&self) -> PathBuf {
+        self.installation.state_directory().join("selected")
+    }
+
+    fn path(&self, name: &SessionName, ending: &str) -> PathBuf {
+        self.installation.sessions_directory().join(format!("{}.{ending}", name.file_stem()))
+    }
+}
+
+fn keep_if<T>(
+    items: Vec<T>,
+    mut wanted: impl FnMut(&T) -> Result<bool, StorageError>,
+) -> Result<Vec<T>, StorageError> {
+    let mut kept = Vec::new();
+    for item in items {
+        if wanted(&item)? {
+            kept.push(item);
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,370 @@
+//! Datadog's sites: what people call them, and where their endpoints are.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use crate::error::ExitKind;
+
+/// One of Datadog's regions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Datadog's short name, such as `EU1`.
+    pub label: &'static str,
+    /// The value of `DD_SITE`.
+    pub site: &'static str,
+    /// Where people log in.
+    pub web_host: &'static str,
+    /// Where programs go.
+    pub api_host: &'static str,
+}
+
+/// Datadog's own table of sites; the only place in which their hosts are written.
+pub static REGIONS: [Region; 10] = [
+    region("US1", "datadoghq.com", "app.datadoghq.com", "api.datadoghq.com"),
+    region("US3", "us3.datadoghq.com", "us3.datadoghq.com", "api.us3.datadoghq.com"),
+    region("US5", "us5.datadoghq.com", "us5.datadoghq.com", "api.us5.datadoghq.com"),
+    region("EU1", "datadoghq.eu", "app.datadoghq.eu", "api.datadoghq.eu"),
+    region("AP1", "ap1.datadoghq.com", "ap1.datadoghq.com", "api.ap1.datadoghq.com"),
+    region("AP2", "ap2.datadoghq.com", "ap2.datadoghq.com", "api.ap2.datadoghq.com"),
+    region("UK1", "uk1.datadoghq.com", "uk1.datadoghq.com", "api.uk1.datadoghq.com"),
+    region("US1-FED", "ddog-gov.com", "app.ddog-gov.com", "api.ddog-gov.com"),
+    region("US2-FED", "us2.ddog-gov.com", "us2.ddog-gov.com", "api.us2.ddog-gov.com"),
+    region("staging", "datad0g.com", "app.datad0g.com", "api.datad0g.com"),
+];
+
+const fn region(
+    label: &'static str,
+    site: &'static str,
+    web_host: &'static str,
+    api_host: &'static str,
+) -> Region {
+    Region { label, site, web_host, api_host }
+}
+
+/// The region that is meant where nothing says otherwise.
+#[must_use]
+pub fn us1() -> Site {
+    Site::Datadog(&REGIONS[0])
+}
+
+/// Where a session belongs: its tokens go to these endpoints and to no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// One of Datadog's own regions.
+    Datadog(&'static Region),
+    /// An authorization server on this machine, for tests and the demo.
+    Loopback(LoopbackOrigin),
+    /// A host that is not Datadog's and that the user has to trust explicitly.
+    Foreign(ForeignSite),
+}
+
+/// `http://127.0.0.1:PORT` or `https://127.0.0.1:PORT`; made by [`SiteName::parse`] alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoopbackOrigin(String);
+
+/// A domain whose API is at `api.DOMAIN` and whose login page is at `app.DOMAIN`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignSite(String);
+
+/// A web host of one customer, such as `acme.datadoghq.com`. It says where to log in; the region
+/// comes back from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VanityHost {
+    /// The customer's web host.
+    pub host: String,
+    /// The region under whose domain it lies: where the client is registered.
+    pub region: &'static Region,
+}
+
+/// What a person or program named as a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteName {
+    Site(Site),
+    Vanity(VanityHost),
+}
+
+/// A site that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SiteError {
+    #[error("{0:?} is not a site: give a Datadog site such as datadoghq.eu or its short name ({labels})", labels = labels())]
+    Unknown(String),
+    #[error("site {0:?} is not https: plain http is used only for http://127.0.0.1:PORT")]
+    NotHttps(String),
+    #[error("site {0:?} has more than a host: leave out path, port and user")]
+    MoreThanHost(String),
+    #[error("{0:?} is a loopback address without a port: write http://127.0.0.1:PORT")]
+    LoopbackWithoutPort(String),
+    #[error(
+        "site {0} is not one of Datadog's: if you trust it with your login, run `dd-oauth login --site {0} --trust-site`, or list it under trusted_sites in config.toml"
+    )]
+    Untrusted(Site),
+}
+
+impl SiteError {
+    /// See [`crate::error::Error::kind`].
+    #[must_use]
+    pub fn kind(&self) -> ExitKind {
+        match self {
+            Self::Untrusted(_) => ExitKind::Refused,
+            _ => ExitKind::Usage,
+        }
+    }
+}
+
+fn labels() -> String {
+    REGIONS.each_ref().map(|region| region.label).join(", ")
+}
+
+impl SiteName {
+    /// Reads a site as people write it: `US5`, `us5.datadoghq.com`, `app.datadoghq.eu`,
+    /// `https://api.datadoghq.com/`, `http://127.0.0.1:4000`.
+    ///
+    /// # Errors
+    /// Where it is no site at all. Whether a foreign site is trusted is not decided here.
+    pub fn parse(text: &str) -> Result<Self, SiteError> {
+        let name = text.trim().to_ascii_lowercase();
+        if let Some(region) = REGIONS.iter().find(|region| region.label.eq_ignore_ascii_case(&name))
+        {
+            return Ok(Self::Site(Site::Datadog(region)));
+        }
+        let unknown = || SiteError::Unknown(text.to_string());
+        let url = match name.split_once("://") {
+            Some(("http" | "https", _)) => Url::parse(&name),
+            Some(_) => return Err(unknown()),
+            None => Url::parse(&format!("https://{name}")),
+        }
+        .map_err(|_| unknown())?;
+        let bare = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.path() == "/";
+        if !bare {
+            return Err(SiteError::MoreThanHost(text.to_string()));
+        }
+        match url.host() {
+            Some(Host::Ipv4(address)) if address.octets() == [127, 0, 0, 1] => match url.port() {
+                Some(_) if name.contains("://") => Ok(Self::Site(Site::Loopback(LoopbackOrigin(
+                    url.origin().ascii_serialization(),
+                )))),
+                _ => Err(SiteError::LoopbackWithoutPort(text.to_string())),
+            },
+            Some(Host::Domain(_)) if url.scheme() == "http" => {
+                Err(SiteError::NotHttps(text.to_string()))
+            }
+            Some(Host::Domain(_)) if url.port().is_some() => {
+                Err(SiteError::MoreThanHost(text.to_string()))
+            }
+            Some(Host::Domain(host)) => Self::of_host(host).ok_or_else(unknown),
+            _ if url.scheme() == "http" => Err(SiteError::NotHttps(text.to_string())),
+            _ => Err(unknown()),
+        }
+    }
+
+    fn of_host(host: &str) -> Option<Self> {
+        if let Some(region) = REGIONS.iter().find(|region| region.answers_to(host)) {
+            return Some(Self::Site(Site::Datadog(region)));
+        }
+        // The longest domain wins: acme.us5.datadoghq.com lies under US5, not under US1.
+        let under = |region: &&Region| {
+            host.strip_suffix(region.site).is_some_and(|name| name.ends_with('.'))
+        };
+        if let Some(region) = REGIONS.iter().filter(under).max_by_key(|region| region.site.len()) {
+            return Some(Self::Vanity(VanityHost { host: host.to_string(), region }));
+        }
+        let labels = host.split('.');
+        let proper = |label: &str| {
+            !label.is_empty()
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        (host.contains('.') && host.len() <= 253 && labels.clone().all(proper))
+            .then(|| Self::Site(Site::Foreign(ForeignSite(host.to_string()))))
+    }
+}
+
+impl Region {
+    fn answers_to(&self, host: &str) -> bool {
+        host == self.site
+            || host == self.web_host
+            || host == self.api_host
+            || host.strip_prefix("app.") == Some(self.site)
+    }
+}
+
+impl Site {
+    /// Reads what [`Site`]'s `Display` wrote, as it stands in a session file.
+    ///
+    /// # Errors
+    /// As [`SiteName::parse`]; a vanity host is not a site.
+    pub fn parse(text: &str) -> Result<Self, SiteError> {
+        match SiteName::parse(text)? {
+            SiteName::Site(site) => Ok(site),
+            SiteName::Vanity(_) => Err(SiteError::Unknown(text.to_string())),
+        }
+    }
+
+    /// The region of this exact `DD_SITE` value; no other spelling, as it comes from outside.
+    #[must_use]
+    pub fn exactly(domain: &str) -> Option<Self> {
+        REGIONS.iter().find(|region| region.site == domain).map(Self::Datadog)
+    }
+
+    /// What people call it: `EU1`, or the site itself where it has no short name.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::Datadog(region) => region.label.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// The base of API requests, without a slash at the end.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        match self {
+            Self::Datadog(region) => format!("https://{}", region.api_host),
+            Self::Loopback(LoopbackOrigin(origin)) => origin.clone(),
+            Self::Foreign(ForeignSite(domain)) => format!("https://api.{domain}"),
+        }
+    }
+
+    /// The base of the login page. Datadog answers at `app.{site}` for every region.
+    #[must_use]
+    pub fn web_url(&self) -> String {
+        match self {
+            Self::Loopback(LoopbackOrigin(origin)) => origin.clone(),
+            site => format!("https://app.{site}"),
+        }
+    }
+
+    /// Whether an `iss` of RFC 9207 names this site: one of its origins, to the letter.
+    #[must_use]
+    pub fn issues_as(&self, iss: &str) -> bool {
+        let iss = iss.strip_suffix('/').unwrap_or(iss);
+        let listed = match self {
+            Self::Datadog(region) => iss == format!("https://{}", region.web_host),
+            _ => false,
+        };
+        listed || iss == self.web_url() || iss == self.api_url()
+    }
+
+    /// Whether it is on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        matches!(self, Self::Loopback(_))
+    }
+}
+
+/// The value that `DD_SITE` has for this site.
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Datadog(region) => region.site,
+            Self::Loopback(LoopbackOrigin(origin)) => origin,
+            Self::Foreign(ForeignSite(domain)) => domain,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(text: &str) -> String {
+        match SiteName::parse(text) {
+            Ok(SiteName::Site(site)) => site.to_string(),
+            Ok(SiteName::Vanity(vanity)) => {
+                format!("{} under {}", vanity.host, vanity.region.label)
+            }
+            Err(error) => format!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_every_region_means_it() {
+        for region in &REGIONS {
+            let spellings = [
+                region.label.to_string(),
+                region.label.to_uppercase(),
+                region.site.to_string(),
+                format!(" {} ", region.site.to_uppercase()),
+                region.web_host.to_string(),
+                format!("app.{}", region.site),
+                format!("https://{}", region.web_host),
+                format!("https://{}/", region.api_host),
+            ];
+            for spelling in spellings {
+                assert_eq!(site(&spelling), region.site, "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_vanity_host_ends_in_a_datadog_domain_at_a_label_boundary() {
+        assert_eq!(site("acme.datadoghq.com"), "acme.datadoghq.com under US1");
+        assert_eq!(site("https://acme.us5.datadoghq.com/"), "acme.us5.datadoghq.com under US5");
+        assert_eq!(site("acme.datadoghq.eu"), "acme.datadoghq.eu under EU1");
+        for foreign in ["notdatadoghq.com", "datadoghq.com.evil.test", "app-datadoghq.com"] {
+            let SiteName::Site(Site::Foreign(_)) = SiteName::parse(foreign).unwrap() else {
+                panic!("{foreign} was taken for Datadog's");
+            };
+        }
+    }
+
+    #[test]
+    fn what_hides_another_host_is_refused() {
+        for text in [
+            "https://app.datadoghq.com@evil.test",
+            "https://evil.test/datadoghq.com",
+            "https://datadoghq.com?x=.evil.test",
+            "datadoghq.com:8443",
+        ] {
+            assert_eq!(SiteName::parse(text), Err(SiteError::MoreThanHost(text.into())), "{text}");
+        }
+        for text in
+            ["", "us9", "ftp://datadoghq.com", "data dog.com", "a..b", "\0", "[::1]", "10.0.0.1"]
+        {
+            assert_eq!(SiteName::parse(text), Err(SiteError::Unknown(text.into())), "{text:?}");
+        }
+        for text in ["http://datadoghq.com", "http://10.0.0.1:80", "http://localhost:4000"] {
+            assert_eq!(SiteName::parse(text), Err(SiteError::NotHttps(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn loopback_needs_scheme_and_port_and_uses_one_origin() {
+        assert_eq!(site("http://127.0.0.1:4000/"), "http://127.0.0.1:4000");
+        let loopback = Site::parse("https://127.0.0.1:4000").unwrap();
+        assert_eq!(loopback.api_url(), "https://127.0.0.1:4000");
+        assert_eq!(loopback.web_url(), "https://127.0.0.1:4000");
+        for text in ["127.0.0.1:4000", "http://127.0.0.1"] {
+            assert_eq!(SiteName::parse(text), Err(SiteError::LoopbackWithoutPort(text.into())));
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_an_origin_of_the_site_to_the_letter() {
+        let us3 = Site::exactly("us3.datadoghq.com").unwrap();
+        for iss in [
+            "https://us3.datadoghq.com",
+            "https://app.us3.datadoghq.com/",
+            "https://api.us3.datadoghq.com",
+        ] {
+            assert!(us3.issues_as(iss), "{iss}");
+        }
+        for iss in
+            ["https://app.datadoghq.com", "http://us3.datadoghq.com", "us3.datadoghq.com", ""]
+        {
+            assert!(!us3.issues_as(iss), "{iss}");
+        }
+    }
+
+    #[test]
+    fn only_the_exact_domain_counts_from_outside() {
+        assert!(Site::exactly("datadoghq.eu").is_some());
+        for text in ["EU1", "app.datadoghq.eu", "DATADOGHQ.EU", "datadoghq.eu.", "evil.test"] {
+            assert!(Site::exactly(text).is_none(), "{text}");
+        }
+    }
+}

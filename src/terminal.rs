@@ -1,0 +1,67 @@
+//! The person at the terminal: whether there is one, and what they are told.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::config::{Environment, Interactive};
+use crate::lock::Holder;
+use crate::platform;
+
+/// Standard error, on which everything but an answer is said.
+pub struct Terminal {
+    person: bool,
+}
+
+impl Terminal {
+    /// Looks at standard error: a person can see it if it is a terminal that is ours to use, and
+    /// nothing says that this is a build server.
+    #[must_use]
+    pub fn of_process(environment: &Environment) -> Self {
+        let visible = io::stderr().is_terminal() && platform::stderr_is_in_foreground();
+        Self { person: visible && environment.path("CI").is_none() }
+    }
+
+    /// Whether a login may be started that nobody typed.
+    #[must_use]
+    pub fn may_interact(&self, interactive: Interactive) -> bool {
+        match interactive {
+            Interactive::Auto => self.person,
+            Interactive::Never => false,
+            Interactive::Always => true,
+        }
+    }
+
+    /// Says one line. Nobody may be listening, which is no reason to fail.
+    pub fn say(&self, line: &str) {
+        let _ = writeln!(io::stderr(), "dd-oauth: {line}");
+    }
+
+    /// Says that something is wrong, though the answer is good.
+    pub fn warn(&self, line: &str) {
+        self.say(&format!("warning: {line}"));
+    }
+
+    /// Says for whom we wait.
+    pub fn say_waiting(&self, holder: Option<&Holder>) {
+        match holder {
+            Some(holder) => self.say(&format!("waiting for {holder}")),
+            None => self.say("waiting for another dd-oauth process"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_needs_a_person_or_an_order() {
+        for (person, interactive, may) in [
+            (true, Interactive::Auto, true),
+            (false, Interactive::Auto, false),
+            (true, Interactive::Never, false),
+            (false, Interactive::Always, true),
+        ] {
+            assert_eq!(Terminal { person }.may_interact(interactive), may);
+        }
+    }
+}

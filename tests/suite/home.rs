@@ -1,0 +1,218 @@
+//! A home of its own for each test, and the program run in it.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::peers::{Peer, source};
+
+/// Far beyond every deadline of the program; a run that is ended here has hung.
+const HANG: Duration = Duration::from_secs(120);
+
+/// An empty home, and the environment of the programs that run in it.
+pub struct Home {
+    directory: tempfile::TempDir,
+    variables: Vec<(OsString, OsString)>,
+}
+
+/// What one run left behind.
+#[derive(Debug)]
+pub struct Run {
+    /// The exit code; nothing where a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, variables: Vec::new() }
+    }
+
+    /// A home in which requests mean `peer`, and a browser that logs in there by itself.
+    pub fn at(peer: &Peer) -> Self {
+        let browser = format!("node {} %s", source("tests/peers/browser.mjs").display());
+        let mut home = Self::new();
+        home.set("DD_SITE", &peer.origin).set("BROWSER", &browser);
+        home.set("BROWSER_LOG", home.path().join("browser.log").to_str().unwrap());
+        home.set("DD_OAUTH_CALLBACK_PORT", &free_port().to_string());
+        if let Some(authority) = &peer.authority {
+            let authority = authority.to_str().unwrap();
+            home.set("SSL_CERT_FILE", authority).set("NODE_EXTRA_CA_CERTS", authority);
+        }
+        home
+    }
+
+    /// Sets a variable for every run from now on.
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The directory in which sessions rest.
+    pub fn sessions(&self) -> PathBuf {
+        self.path().join(".local/state/dd-oauth/sessions")
+    }
+
+    /// The one file of all sessions that ends in `ending`.
+    pub fn session_file(&self, ending: &str) -> PathBuf {
+        let entries = std::fs::read_dir(self.sessions()).unwrap();
+        let mut files = entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|known| known == ending));
+        let file = files.next().unwrap_or_else(|| panic!("no .{ending} in {:?}", self.sessions()));
+        assert!(files.next().is_none(), "there is more than one .{ending}");
+        file
+    }
+
+    /// How often a browser was opened.
+    pub fn browsers_opened(&self) -> usize {
+        let log = std::fs::read_to_string(self.path().join("browser.log")).unwrap_or_default();
+        log.lines().filter(|line| line.starts_with("http")).count()
+    }
+
+    /// The program, in this home and with nothing else of the environment.
+    pub fn program(&self, arguments: &[&str]) -> Command {
+        self.any_program(Path::new(env!("CARGO_BIN_EXE_dd-oauth")), arguments)
+    }
+
+    /// Another program in the same surroundings.
+    pub fn any_program(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program with `input` on standard input, to its end.
+    pub fn run(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Run {
+        finish(start(self.program(arguments), input.as_ref()))
+    }
+
+    /// Runs it with one more variable.
+    pub fn run_with(&self, variable: (&str, &str), arguments: &[&str], input: &str) -> Run {
+        let mut command = self.program(arguments);
+        command.env(variable.0, variable.1);
+        finish(start(command, input.as_ref()))
+    }
+
+    /// Runs it at another time: `offset` is added to the clock.
+    #[cfg(feature = "test-clock")]
+    pub fn run_later(&self, offset: Duration, arguments: &[&str], input: &str) -> Run {
+        let offset = offset.as_millis().to_string();
+        self.run_with(("DD_OAUTH_TEST_CLOCK", &offset), arguments, input)
+    }
+
+    /// Logs in, and insists that it succeeds.
+    pub fn log_in(&self) -> Run {
+        let run = self.run(&["login"], "");
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run
+    }
+
+    /// Makes the access token stale, by storing another one that has expired in its place; the
+    /// refresh token stays.
+    pub fn make_stale(&self) {
+        let run = self.run(&["store"], "access_token=stale\nexpires_at=1000000000\n");
+        assert_eq!(run.code, Some(0), "{run:?}");
+    }
+
+    /// Asks for a token, and insists on one.
+    pub fn get(&self) -> String {
+        let run = self.run(&[], "get\n");
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.value("access_token")
+    }
+
+    /// What `status --json` says.
+    pub fn status(&self) -> Value {
+        let run = self.run(&["status", "--json"], "");
+        assert_eq!(run.code, Some(0), "{run:?}");
+        serde_json::from_str(&run.stdout).unwrap()
+    }
+}
+
+impl Run {
+    /// The value of a key in the answer.
+    pub fn value(&self, key: &str) -> String {
+        let line = self.stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("no {key} in {self:?}")).to_string()
+    }
+
+    /// Insists on a failure: this exit code, nothing on standard output, and one line on standard
+    /// error that has `words` in it.
+    #[track_caller]
+    pub fn fails(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        assert!(self.stderr.starts_with("dd-oauth: "), "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
+        }
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+    }
+
+    /// Insists on success without a word on standard error.
+    #[track_caller]
+    pub fn succeeds_quietly(&self) {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
+    }
+}
+
+/// Starts a program and gives it its input.
+pub fn start(mut command: Command, input: &[u8]) -> Child {
+    let mut child = command.spawn().unwrap();
+    // A program that fails early reads nothing, which is its own affair.
+    let _ = child.stdin.take().expect("it is piped").write_all(input);
+    child
+}
+
+/// Waits for the end of a program and takes its output.
+pub fn finish(mut child: Child) -> Run {
+    let drain = |stream: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            stream.expect("it is piped").read_to_end(&mut text).unwrap();
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    };
+    let stdout = drain(child.stdout.take().map(|stream| Box::new(stream) as _));
+    let stderr = drain(child.stderr.take().map(|stream| Box::new(stream) as _));
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if started.elapsed() > HANG {
+            child.kill().unwrap();
+            panic!("it did not end within {HANG:?}");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    Run { code: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+/// A port that the kernel says is free.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

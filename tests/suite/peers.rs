@@ -1,0 +1,176 @@
+//! Authorization servers, started for one test and ended with it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Which server stands in for Datadog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Ours, in `examples/demo-server`.
+    Demo,
+    /// `oidc-provider`, which nobody here wrote.
+    Judge,
+}
+
+/// A running server. It ends with its standard input, however the test ends.
+pub struct Peer {
+    process: Child,
+    pub origin: String,
+    control: String,
+    /// Where the certificate of its authority is, if it speaks https.
+    pub authority: Option<PathBuf>,
+}
+
+/// What a server did about one request.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Event {
+    pub endpoint: String,
+    pub grant: Option<String>,
+    pub client_id: Option<String>,
+    pub status: u16,
+    pub result: String,
+    pub fault: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Addresses {
+    origin: String,
+    control: String,
+}
+
+impl Peer {
+    /// Starts a server that speaks http.
+    pub fn start(kind: Kind) -> Self {
+        Self::start_with(kind, &[])
+    }
+
+    /// Starts a server with more flags.
+    pub fn start_with(kind: Kind, flags: &[&str]) -> Self {
+        let mut command = match kind {
+            Kind::Demo => Command::new(built("examples").join("demo-server")),
+            Kind::Judge => {
+                let mut node = Command::new("node");
+                node.arg(source("tests/peers/judge.mjs"));
+                node
+            }
+        };
+        let mut process = command
+            .arg("--until-stdin-closes")
+            .args(flags)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{kind:?} cannot be started: {error}"));
+        let mut line = String::new();
+        let output = process.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut line).expect("it is text");
+        let Addresses { origin, control } = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("{kind:?} did not start: {error}"));
+        Self { process, origin, control, authority: None }
+    }
+
+    /// Starts a server that speaks https under an authority of its own, whose files go into
+    /// `directory`.
+    pub fn start_tls(kind: Kind, directory: &Path) -> Self {
+        let authority = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = parameters.self_signed(&authority).unwrap();
+        let issuer = rcgen::Issuer::new(parameters, authority);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let server = rcgen::CertificateParams::new(vec!["127.0.0.1".to_string()]).unwrap();
+        let certificate = server.signed_by(&key, &issuer).unwrap();
+        let write = |name: &str, text: String| {
+            let path = directory.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let root = write("root.pem", root.pem());
+        let certificate = write("server.pem", certificate.pem());
+        let key = write("server.key", key.serialize_pem());
+        let flags =
+            ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        let mut peer = Self::start_with(kind, &flags);
+        peer.authority = Some(root);
+        peer
+    }
+
+    /// What reached it, in order.
+    pub fn log(&self) -> Vec<Event> {
+        let mut answer = ureq::get(format!("{}/log", self.control)).call().unwrap();
+        answer.body_mut().read_json().unwrap()
+    }
+
+    /// The requests for a refresh that reached it.
+    pub fn refreshes(&self) -> Vec<Event> {
+        let refresh = |event: &Event| event.grant.as_deref() == Some("refresh_token");
+        self.log().into_iter().filter(refresh).collect()
+    }
+
+    /// Adds a fault.
+    pub fn fault(&self, fault: &Value) {
+        self.post("faults", fault);
+    }
+
+    /// Answers every refresh with `status` before acting on it.
+    pub fn decline_refreshes(&self, status: u16) {
+        let grant = "refresh_token";
+        self.fault(
+            &json!({"endpoint": "token", "grant": grant, "kind": "status", "status": status}),
+        );
+    }
+
+    /// Removes all faults.
+    pub fn mend(&self) {
+        ureq::delete(format!("{}/faults", self.control)).call().unwrap();
+    }
+
+    /// Changes settings.
+    pub fn set(&self, settings: &Value) {
+        self.post("settings", settings);
+    }
+
+    /// Makes it forget everything, as a restart with an empty memory does.
+    pub fn forget_all(&self) {
+        self.post("restart", &json!({}));
+    }
+
+    /// Whether it takes an access token.
+    pub fn accepts(&self, token: &str) -> bool {
+        let request = ureq::get(format!("{}/active", self.control)).query("token", token);
+        let answer: Value = request.call().unwrap().body_mut().read_json().unwrap();
+        answer["active"].as_bool().unwrap()
+    }
+
+    fn post(&self, path: &str, body: &Value) {
+        ureq::post(format!("{}/{path}", self.control)).send_json(body).unwrap();
+    }
+
+    /// Ends it, as a server that is down.
+    pub fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A directory of what cargo built beside the binary under test.
+pub fn built(directory: &str) -> PathBuf {
+    let binary = Path::new(env!("CARGO_BIN_EXE_dd-oauth"));
+    binary.parent().expect("it lies in a directory").join(directory)
+}
+
+/// A file of this repository.
+pub fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
