@@ -79,6 +79,8 @@ impl Peer {
         let authority = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // Names that differ: a certificate that has its issuer's name passes for self-signed.
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, "authority of one test");
         let root = parameters.self_signed(&authority).unwrap();
         let issuer = rcgen::Issuer::new(parameters, authority);
         let key = rcgen::KeyPair::generate().unwrap();
