@@ -13,7 +13,9 @@ use crate::session::{InstallationPaths, OrgLabel};
 use crate::site::{Site, SiteError, SiteName};
 
 /// The environment variables of a process, handed in.
-pub struct Environment(Box<dyn Fn(&str) -> Option<OsString>>);
+pub struct Environment(Box<Variables>);
+
+type Variables = dyn Fn(&str) -> Option<OsString>;
 
 impl Environment {
     /// That of this process.

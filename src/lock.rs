@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn waiters_do_not_exclude_each_other() {
         let (_directory, path) = path();
-        let deadline = Deadline::after(Duration::from_secs(60));
+        let deadline = Deadline::after(Duration::from_mins(1));
         Lock::wait_until_free(&path, deadline, &mut |_| ()).unwrap();
         Lock::wait_until_free(&path, deadline, &mut |_| ()).unwrap();
         assert!(Lock::try_hold(&path, "refresh", Clock::system()).unwrap().is_some());

@@ -13,7 +13,7 @@ use crate::session::{
 use crate::site::{self, Site, SiteError, SiteName};
 
 /// No outcome forbids the next request for longer; one that seems to was written by another clock.
-const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// The session that a request asks for, with flags and environment filled in.
 pub struct Wanted {
@@ -43,7 +43,6 @@ impl Broker<'_> {
 
     /// The stored session that is meant, if there is one.
     pub(super) fn choose(
-        &self,
         installation: &Installation,
         wanted: &Wanted,
     ) -> Result<Option<SessionName>, Error> {
@@ -60,7 +59,7 @@ impl Broker<'_> {
     /// # Errors
     /// Where several fit, or the store cannot be read.
     pub fn chosen(&self, installation: &Installation) -> Result<Option<SessionName>, Error> {
-        self.choose(installation, &self.wanted(&Target::default()))
+        Self::choose(installation, &self.wanted(&Target::default()))
     }
 
     /// The error of a command that needs a session and found none.
@@ -102,6 +101,7 @@ pub enum Standing {
 impl Standing {
     /// By an outcome that is about this generation of the session; the outcomes of an earlier one
     /// say nothing about it.
+    #[must_use]
     pub fn by(outcome: Option<&Outcome>, generation: Generation, now: Timestamp) -> Self {
         let Some(outcome) = outcome.filter(|outcome| outcome.generation == generation) else {
             return Self::Live;
@@ -122,6 +122,7 @@ impl Standing {
     }
 
     /// Why there is no newer token, for a message.
+    #[must_use]
     pub fn explain(&self, name: &SessionName, now: Timestamp) -> String {
         match self {
             Self::Live => format!("the refresh of {name} ended without an outcome"),

@@ -6,9 +6,9 @@ use crate::clock::Timestamp;
 use crate::session::{Access, Lifetime};
 
 /// The renewal window opens this long before the end, but at most a quarter of the lifetime.
-const LONGEST_WINDOW: Duration = Duration::from_secs(5 * 60);
+const LONGEST_WINDOW: Duration = Duration::from_mins(5);
 /// What is wished for where the caller demands nothing, but at most a tenth of the lifetime.
-const USUAL_MIN_TTL: Duration = Duration::from_secs(60);
+const USUAL_MIN_TTL: Duration = Duration::from_mins(1);
 /// A clock that is set is off by less than this; a token from further ahead is not believed.
 const CLOCK_SLACK: Duration = Duration::from_secs(5);
 /// A token that is rejected earlier than this was not rejected for its age.

@@ -15,7 +15,7 @@ use crate::session::{
 use crate::site::{Site, SiteName};
 
 /// How long a write waits for the refresh that may be under way.
-const WRITE_LIMIT: Duration = Duration::from_secs(60);
+const WRITE_LIMIT: Duration = Duration::from_mins(1);
 
 /// What an `erase` did.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,16 +47,15 @@ impl Broker<'_> {
         let wanted = self.wanted(&request.target);
         let site = wanted.site_or_default();
         let installation = Installation::open_or_create(&self.config.paths)?;
-        let name = match self.choose(&installation, &wanted)? {
-            Some(name) => name,
-            None => {
-                self.ensure_storable(&site)?;
-                let site = match site {
-                    SiteName::Site(site) => site,
-                    SiteName::Vanity(vanity) => Site::Datadog(vanity.region),
-                };
-                SessionName { site, org: wanted.org.clone() }
-            }
+        let name = if let Some(name) = Self::choose(&installation, &wanted)? {
+            name
+        } else {
+            self.ensure_storable(&site)?;
+            let site = match site {
+                SiteName::Site(site) => site,
+                SiteName::Vanity(vanity) => Site::Datadog(vanity.region),
+            };
+            SessionName { site, org: wanted.org.clone() }
         };
         let store = SessionStore::of(&installation);
         let lock = self.lock(&store, &name, "store")?;
@@ -99,7 +98,7 @@ impl Broker<'_> {
         let Some(installation) = Installation::open(&self.config.paths)? else {
             return Ok(Erased::Nothing);
         };
-        let Some(name) = self.choose(&installation, &self.wanted(&request.target))? else {
+        let Some(name) = Self::choose(&installation, &self.wanted(&request.target))? else {
             return Ok(Erased::Nothing);
         };
         let store = SessionStore::of(&installation);
@@ -223,6 +222,6 @@ mod tests {
         assert_eq!(expires(3600), Timestamp::from_seconds(1_800_003_600));
         assert_eq!(expires(1), Timestamp::from_seconds(1_800_000_001));
         assert_eq!(expires(-5), Timestamp::from_seconds(1_799_999_995));
-        assert_eq!(expires(10_000_000_000), now.plus(Duration::from_secs(900)));
+        assert_eq!(expires(10_000_000_000), now.plus(Duration::from_mins(15)));
     }
 }

@@ -23,11 +23,11 @@ use crate::session::{
 use crate::site::{Site, SiteName, VanityHost};
 
 /// How long a person may take in the browser, and how long others wait for that.
-const LOGIN_LIMIT: Duration = Duration::from_secs(5 * 60);
+const LOGIN_LIMIT: Duration = Duration::from_mins(5);
 /// A write of a session takes moments; only a refresh holds its lock for longer.
-const WRITE_LIMIT: Duration = Duration::from_secs(60);
+const WRITE_LIMIT: Duration = Duration::from_mins(1);
 /// Registering takes two requests at most.
-const REGISTRATION_LIMIT: Duration = Duration::from_secs(60);
+const REGISTRATION_LIMIT: Duration = Duration::from_mins(1);
 
 /// What kind of login is wanted.
 pub struct LoginWish {
@@ -125,7 +125,7 @@ impl Broker<'_> {
         wish: &LoginWish,
     ) -> Result<Option<Session>, Error> {
         let wanted = Wanted { site: Some(wish.site.clone()), org: wish.org.clone() };
-        let Some(name) = self.choose(installation, &wanted)? else { return Ok(None) };
+        let Some(name) = Self::choose(installation, &wanted)? else { return Ok(None) };
         let session = SessionStore::of(installation).load(&name)?;
         let good = |session: &Session| {
             !matches!(Need::of(&session.access, None, self.clock.now()), Need::Renewal)

@@ -104,7 +104,7 @@ impl Broker<'_> {
         let Some(installation) = Installation::open(&self.config.paths)? else {
             return self.log_in_for(&wanted, request, None);
         };
-        match self.choose(&installation, &wanted)? {
+        match Self::choose(&installation, &wanted)? {
             Some(name) => self.get_from(&installation, &name, &wanted, request),
             None => self.log_in_for(&wanted, request, None),
         }
@@ -190,13 +190,12 @@ impl Broker<'_> {
         request: &GetRequest,
         ended: Option<(&SessionName, String)>,
     ) -> Result<Found, Error> {
-        let (site, org, why) = match ended {
-            Some((name, why)) => (SiteName::Site(name.site.clone()), name.org.clone(), why),
-            None => {
-                let site = wanted.site_or_default();
-                let why = format!("not logged in to {}", choice::shown(&site, wanted.org.as_ref()));
-                (site, wanted.org.clone(), why)
-            }
+        let (site, org, why) = if let Some((name, why)) = ended {
+            (SiteName::Site(name.site.clone()), name.org.clone(), why)
+        } else {
+            let site = wanted.site_or_default();
+            let why = format!("not logged in to {}", choice::shown(&site, wanted.org.as_ref()));
+            (site, wanted.org.clone(), why)
         };
         let loopback = matches!(&site, SiteName::Site(site) if site.is_loopback());
         // An untrusted loopback site may be logged in to, but only by a person who types it.

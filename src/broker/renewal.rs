@@ -14,7 +14,7 @@ use crate::platform::{self, HandedOn};
 use crate::session::{Attempt, Installation, Renewal, Session, SessionName, SessionStore};
 
 /// How long a process waits for a refresh, its own or another's.
-const WAITER_LIMIT: Duration = Duration::from_secs(60);
+const WAITER_LIMIT: Duration = Duration::from_mins(1);
 /// How long the background renewal may hold up a process whose worker would die with it.
 const FOREGROUND_LIMIT: Duration = Duration::from_secs(2);
 /// A worker that died without an outcome is replaced once; two deaths are no accident.

@@ -18,11 +18,11 @@ use crate::session::{
 /// From the start to the answer; two requests with their own limits fit in.
 const ANSWER_LIMIT: Duration = Duration::from_secs(45);
 /// From the answer to the disk: as long as somebody may take to make room on it.
-const DISK_LIMIT: Duration = Duration::from_secs(10 * 60);
+const DISK_LIMIT: Duration = Duration::from_mins(10);
 const DISK_PAUSE: Duration = Duration::from_millis(250);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// The message of an outcome is one line; a journal's record has room for it.
 const MESSAGE_LIMIT: usize = 600;
 

@@ -122,12 +122,11 @@ impl Http {
 /// `Retry-After` in either form (RFC 9110, section 10.2.3).
 fn retry_after(value: &reqwest::header::HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let moment = httpdate::parse_http_date(text).ok()?;
-            Some(moment.duration_since(std::time::SystemTime::now()).unwrap_or_default())
-        }
+    if let Ok(seconds) = text.parse() {
+        Some(Duration::from_secs(seconds))
+    } else {
+        let moment = httpdate::parse_http_date(text).ok()?;
+        Some(moment.duration_since(std::time::SystemTime::now()).unwrap_or_default())
     }
 }
 

@@ -92,8 +92,9 @@ impl LoginError {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::Http(error) => error.kind(),
-            Self::Exchange { source: TokenError::Http(error), .. } => error.kind(),
+            Self::Http(error) | Self::Exchange { source: TokenError::Http(error), .. } => {
+                error.kind()
+            }
             Self::Exchange { source, .. } if source.is_refusal() => ExitKind::LoginRequired,
             Self::Exchange { .. } => ExitKind::Temporary,
             Self::Denied { .. } | Self::TimedOut(_) => ExitKind::LoginRequired,

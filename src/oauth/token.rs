@@ -99,7 +99,7 @@ pub async fn exchange(
 ) -> Result<Grant, TokenError> {
     let client = client(site, client_id).set_redirect_uri(redirect_uri.clone());
     let request = client.exchange_code(code).set_pkce_verifier(verifier);
-    let send = async |request| judge(http.send(request).await?);
+    let send = async |request| judge(&http.send(request).await?);
     understand(request.request_async(&send).await)
 }
 
@@ -121,7 +121,7 @@ pub async fn refresh(
     let send = async |request| {
         let reply = http.send(request).await?;
         let secured = secure.take().is_some_and(|secure| secure(&reply));
-        if secured { judge(reply) } else { Err(TokenError::NotSecured) }
+        if secured { judge(&reply) } else { Err(TokenError::NotSecured) }
     };
     understand(client(site, client_id).exchange_refresh_token(&token).request_async(&send).await)
 }
@@ -138,13 +138,14 @@ pub async fn read_refresh_reply(
 ) -> Result<Grant, TokenError> {
     let token = oauth2::RefreshToken::new(refresh_token.expose().to_string());
     let reply = Cell::new(Some(reply));
-    let send = |_| ready(reply.take().ok_or(TokenError::NotSecured).and_then(judge));
+    let send =
+        |_| ready(reply.take().ok_or(TokenError::NotSecured).and_then(|reply| judge(&reply)));
     understand(client(site, client_id).exchange_refresh_token(&token).request_async(&send).await)
 }
 
 /// Sorts replies by what they say about the request; only a grant, and an error that the endpoint
 /// itself reports (RFC 6749, section 5.2), go on to be parsed.
-fn judge(reply: Reply) -> Result<HttpResponse, TokenError> {
+fn judge(reply: &Reply) -> Result<HttpResponse, TokenError> {
     let declined = |hint: &str| {
         let hint = hint.to_string();
         Err(TokenError::Declined { status: reply.status, retry_after: reply.retry_after, hint })

@@ -219,8 +219,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn bad(key: &'static str, why: impl ToString) -> RequestError {
-    RequestError::BadValue { key, why: why.to_string() }
+fn bad(key: &'static str, why: impl std::fmt::Display) -> RequestError {
+    RequestError::BadValue { key, why: format!("{why}") }
 }
 
 #[cfg(test)]
@@ -258,7 +258,7 @@ mod tests {
             get("get\nsite=EU1\norg=Acme\nmin_ttl=1800\nversion=7\nsurprise=1\nsurprise=2\n");
         assert_eq!(request.target.site, Some(SiteName::parse("datadoghq.eu").unwrap()));
         assert_eq!(request.target.org, OrgLabel::parse("Acme"));
-        assert_eq!(request.min_ttl, Some(Duration::from_secs(1800)));
+        assert_eq!(request.min_ttl, Some(Duration::from_mins(30)));
         assert_eq!(request.version, Some(Version::V1));
     }
 

@@ -75,10 +75,8 @@ impl Installation {
         if !durable::create_once(&path, &json)? {
             key::discard(&key_home)?;
         }
-        Self::open(paths)?.ok_or_else(|| StorageError::BadInstallation {
-            path,
-            why: "vanished while it was created",
-        })
+        Self::open(paths)?
+            .ok_or(StorageError::BadInstallation { path, why: "vanished while it was created" })
     }
 
     /// The directory of the session files.
@@ -134,12 +132,14 @@ fn key_home(paths: &InstallationPaths, id: &str) -> KeyHome {
     }
 }
 
+/// What every version of the file has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
 fn read_identity(path: &Path, bytes: &[u8]) -> Result<Identity, StorageError> {
     let damaged = |why| StorageError::BadInstallation { path: path.to_path_buf(), why };
-    #[derive(Deserialize)]
-    struct Format {
-        format: u32,
-    }
     let format: Format =
         serde_json::from_slice(bytes).map_err(|_| damaged("is not an installation file"))?;
     if format.format > FORMAT {

@@ -112,9 +112,9 @@ pub struct Lifetime {
 }
 
 /// What a token is taken to live where the server does not say, or says something absurd.
-const ASSUMED_LIFETIME: Duration = Duration::from_secs(15 * 60);
+const ASSUMED_LIFETIME: Duration = Duration::from_mins(15);
 /// No access token lives longer; a server that says so is not believed.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const LONGEST_LIFETIME: Duration = Duration::from_hours(8784);
 
 impl Lifetime {
     /// Of a token that was asked for at `issued` and lives for `seconds`, as far as the server

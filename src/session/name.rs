@@ -85,7 +85,8 @@ pub(super) fn encode(text: &str) -> String {
         if plain {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02x}"));
+            encoded.push('%');
+            encoded.push_str(&hex(&[byte]));
         }
     }
     if encoded.len() > MAX_PART_BYTES {

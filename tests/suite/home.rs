@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::peers::{Peer, source};
 
 /// Far beyond every deadline of the program; a run that is ended here has hung.
-const HANG: Duration = Duration::from_secs(120);
+const HANG: Duration = Duration::from_mins(2);
 
 /// An empty home, and the environment of the programs that run in it.
 pub struct Home {
