@@ -149,14 +149,10 @@ impl Broker<'_> {
         }
         let site = &session.name.site;
         let http = Http::for_site(site, self.environment)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(super::BrokerError::NoWorker)?;
         let mut not_revoked = Vec::new();
         for (hint, token) in tokens {
             let request = oauth::revoke(&http, site, client_id, token, hint);
-            if let Err(error) = runtime.block_on(request) {
+            if let Err(error) = oauth::block_on(request)? {
                 not_revoked.push((hint, error));
             }
         }

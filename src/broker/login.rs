@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use oauth2::RedirectUrl;
 
+use super::Broker;
 use super::choice::{Wanted, shown};
 use super::freshness::Need;
-use super::{Broker, BrokerError};
 use crate::clock::{Deadline, Timestamp};
 use crate::config::{Config, Environment};
 use crate::error::Error;
@@ -109,11 +109,7 @@ impl Broker<'_> {
         {
             return Ok(session);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(BrokerError::NoWorker)?;
-        let session = runtime.block_on(self.converse(&installation, wish, &site, vanity));
+        let session = oauth::block_on(self.converse(&installation, wish, &site, vanity))?;
         drop(lock);
         session
     }

@@ -128,28 +128,25 @@ impl Broker<'_> {
             Need::Despair(lifetime) => return Err(never(name, demand, lifetime).into()),
             Need::Renewal => {}
         }
-        match self.renew(installation, &session, Reason::Stale(demand))? {
-            Renewed::Yes(renewed) => self.found(renewed, None, demand),
-            Renewed::No(standing) => {
-                let left = life_left(&session.access, self.clock.now());
-                if let (Some(left), None) = (left, demand) {
-                    let seconds = left.as_secs();
-                    let why = standing.explain(name, self.clock.now());
-                    self.terminal.warn(&format!("{why}; this token lives {seconds} s more"));
-                    return self.found(session, None, None);
-                }
-                match standing {
-                    Standing::Ended { .. } | Standing::NotRenewable => {
-                        let why = standing.explain(name, self.clock.now());
-                        self.log_in_for(wanted, request, Some((name, why)))
-                    }
-                    Standing::Waiting { message, retry_in } => {
-                        Err(BrokerError::NotRenewed { name: name.clone(), message, retry_in }
-                            .into())
-                    }
-                    Standing::Live => Err(BrokerError::NoOutcome { name: name.clone() }.into()),
-                }
+        let now = || self.clock.now();
+        let (why, standing) = match self.renew(installation, &session, Reason::Stale(demand)) {
+            Ok(Renewed::Yes(renewed)) => return self.found(renewed, None, demand),
+            Ok(Renewed::No(standing)) => (standing.explain(name, now()), Ok(standing)),
+            Err(error) => (error.to_string(), Err(error)),
+        };
+        if let (Some(left), None) = (life_left(&session.access, now()), demand) {
+            let seconds = left.as_secs();
+            self.terminal.warn(&format!("{why}; this token lives {seconds} s more"));
+            return self.found(session, None, None);
+        }
+        match standing? {
+            Standing::Ended { .. } | Standing::NotRenewable => {
+                self.log_in_for(wanted, request, Some((name, why)))
             }
+            Standing::Waiting { message, retry_in } => {
+                Err(BrokerError::NotRenewed { name: name.clone(), message, retry_in }.into())
+            }
+            Standing::Live => Err(BrokerError::NoOutcome { name: name.clone() }.into()),
         }
     }
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use super::choice::{Standing, outcome_of};
 use super::freshness::Need;
+use super::worker::{read_secured, renewed};
 use super::{Broker, BrokerError};
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::platform::{self, HandedOn};
-use crate::session::{Attempt, Installation, Renewal, Session, SessionName, SessionStore};
+use crate::session::{
+    Announcement, Attempt, Installation, Renewal, Session, SessionName, SessionStore,
+};
 
 /// How long a process waits for a refresh, its own or another's.
 const WAITER_LIMIT: Duration = Duration::from_mins(1);
@@ -94,6 +97,9 @@ impl Broker<'_> {
             if outcome.as_ref().is_some_and(|outcome| outcome.attempt > known) {
                 let now = self.clock.now();
                 return Ok(Renewed::No(Standing::by(outcome.as_ref(), session.generation, now)));
+            }
+            if let Some(secured) = secured_session(&store, &session, known)? {
+                return Ok(Renewed::Yes(secured));
             }
             // Whoever held the lock was no refresh, or died: look again whether one is needed.
         }
@@ -200,6 +206,22 @@ impl Broker<'_> {
         let command = super::choice::login_command(&site, name.org.as_ref());
         Err(BrokerError::LoginRequired { why, command }.into())
     }
+}
+
+/// The session of an answer that was secured and not committed, as its worker died or the disk
+/// takes no more: it can be answered from all the same, and the next refresh commits it.
+fn secured_session(
+    store: &SessionStore<'_>,
+    session: &Session,
+    known: Attempt,
+) -> Result<Option<Session>, Error> {
+    let Some(mut journal) = store.journal(&session.name)? else { return Ok(None) };
+    let ours =
+        |record: &Announcement| record.attempt > known && record.generation == session.generation;
+    let Some(announced) = journal.announcement()?.filter(ours) else { return Ok(None) };
+    let Some(reply) = journal.reply(announced.attempt)? else { return Ok(None) };
+    let sent = reply.sent;
+    Ok(read_secured(session, reply).ok().map(|grant| renewed(session, grant, sent)))
 }
 
 fn last_attempt(store: &SessionStore<'_>, session: &Session) -> Result<Attempt, Error> {

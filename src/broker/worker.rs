@@ -17,14 +17,20 @@ use crate::session::{
 
 /// From the start to the answer; two requests with their own limits fit in.
 const ANSWER_LIMIT: Duration = Duration::from_secs(45);
-/// From the answer to the disk: as long as somebody may take to make room on it.
-const DISK_LIMIT: Duration = Duration::from_mins(10);
+/// From the answer to the disk, while the answer exists nowhere else: as long as somebody may take
+/// to make room.
+const SECURE_LIMIT: Duration = Duration::from_mins(10);
+/// For everything that the next holder of the lock can do as well, out of the secured answer.
+const COMMIT_LIMIT: Duration = Duration::from_secs(2);
 const DISK_PAUSE: Duration = Duration::from_millis(250);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// The message of an outcome is one line; a journal's record has room for it.
 const MESSAGE_LIMIT: usize = 600;
+
+/// When a request was sent, and what came of it.
+type Answered = (Timestamp, Result<Grant, TokenError>);
 
 /// One refresh of one session.
 struct Refresh<'a> {
@@ -100,18 +106,23 @@ impl Broker<'_> {
             unknown_since,
             unfinished,
         };
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(super::BrokerError::NoWorker)?
-            .block_on(refresh.run())
+        oauth::block_on(refresh.run())?
     }
+}
+
+/// Understands an answer that was secured before a crash.
+pub(super) fn read_secured(session: &Session, secured: SecuredReply) -> Result<Grant, TokenError> {
+    let Renewal::Possible { client_id, refresh_token } = &session.renewal else {
+        return Err(TokenError::NotSecured);
+    };
+    let reply = Reply { status: secured.status, retry_after: None, body: secured.body };
+    oauth::read_refresh_reply(&session.name.site, client_id, refresh_token, reply)
 }
 
 impl Refresh<'_> {
     async fn run(mut self) -> Result<(), Error> {
-        if let Some((sent, grant)) = self.rolled_forward().await? {
-            return self.finish(sent, grant);
+        if let Some((sent, result)) = self.rolled_forward()? {
+            return self.finish(sent, result);
         }
         let limit = tokio::time::Instant::now() + ANSWER_LIMIT;
         let (mut sent, mut result) = self.attempt(limit).await?;
@@ -125,30 +136,23 @@ impl Refresh<'_> {
     }
 
     /// The answer to an unfinished attempt, if its worker lived to secure one that decides.
-    async fn rolled_forward(
-        &mut self,
-    ) -> Result<Option<(Timestamp, Result<Grant, TokenError>)>, Error> {
+    fn rolled_forward(&mut self) -> Result<Option<Answered>, Error> {
         let Some(unfinished) = &self.unfinished else { return Ok(None) };
         let Some(secured) = self.journal.reply(unfinished.attempt)? else { return Ok(None) };
         let sent = secured.sent;
-        // It had been sent before and answered, so nothing is unknown about this attempt.
+        let result = read_secured(&self.session, secured);
+        if let Err(error) = &result
+            && !error.is_refusal()
+        {
+            return Ok(None);
+        }
+        // It was answered, so nothing is unknown about this attempt.
         self.unknown_since = unfinished.unknown_since;
-        let reply = Reply { status: secured.status, retry_after: None, body: secured.body };
-        let site = &self.session.name.site;
-        let result =
-            oauth::read_refresh_reply(site, &self.client_id, &self.refresh_token, reply).await;
-        let decides = match &result {
-            Ok(_) => true,
-            Err(error) => error.is_refusal(),
-        };
-        Ok(decides.then_some((sent, result)))
+        Ok(Some((sent, result)))
     }
 
     /// Announces and sends one request, and secures its reply.
-    async fn attempt(
-        &mut self,
-        limit: tokio::time::Instant,
-    ) -> Result<(Timestamp, Result<Grant, TokenError>), Error> {
+    async fn attempt(&mut self, limit: tokio::time::Instant) -> Result<Answered, Error> {
         let sent = self.broker.clock.now();
         self.attempt = self.attempt.next();
         self.journal.announce(&Announcement {
@@ -161,7 +165,7 @@ impl Refresh<'_> {
         let (journal, attempt) = (&mut self.journal, self.attempt);
         let mut secure = |reply: &Reply| {
             let secured = SecuredReply { sent, status: reply.status, body: reply.body.clone() };
-            until_the_disk_takes_it(|| journal.secure(attempt, &secured)).is_ok()
+            persist(SECURE_LIMIT, || journal.secure(attempt, &secured)).is_ok()
         };
         let site = &self.session.name.site;
         let http = match Http::for_site(site, self.broker.environment) {
@@ -181,7 +185,7 @@ impl Refresh<'_> {
         let verdict = match result {
             Ok(grant) => {
                 let renewed = renewed(&self.session, grant, sent);
-                until_the_disk_takes_it(|| self.store.save(&self.lock, &renewed))?;
+                persist(COMMIT_LIMIT, || self.store.save(&self.lock, &renewed))?;
                 Verdict::Renewed
             }
             // The reply is lost to us, but the attempt stays announced: the next holder repeats it.
@@ -204,7 +208,7 @@ impl Refresh<'_> {
             unknown_since: self.unknown_since,
             verdict,
         };
-        until_the_disk_takes_it(|| self.journal.conclude(&outcome))?;
+        persist(COMMIT_LIMIT, || self.journal.conclude(&outcome))?;
         Ok(())
     }
 
@@ -240,7 +244,7 @@ impl Refresh<'_> {
 }
 
 /// The session with the tokens of `grant`, which was asked for at `sent`.
-fn renewed(session: &Session, grant: Grant, sent: Timestamp) -> Session {
+pub(super) fn renewed(session: &Session, grant: Grant, sent: Timestamp) -> Session {
     let renewal = match (grant.refresh_token, session.renewal.clone()) {
         (Some(refresh_token), Renewal::Possible { client_id, .. }) => {
             Renewal::Possible { client_id, refresh_token }
@@ -300,14 +304,15 @@ fn message(error: &TokenError) -> String {
     error.to_string().chars().filter(|c| !c.is_control()).take(MESSAGE_LIMIT).collect()
 }
 
-/// Tries again while the disk refuses: what is to be written exists nowhere else.
-fn until_the_disk_takes_it(
+/// Tries again while the disk refuses, for as long as `limit`.
+fn persist(
+    limit: Duration,
     mut write: impl FnMut() -> Result<(), StorageError>,
 ) -> Result<(), StorageError> {
     let started = Instant::now();
     loop {
         match write() {
-            Err(error) if error.is_io() && started.elapsed() < DISK_LIMIT => {
+            Err(error) if error.is_io() && started.elapsed() < limit => {
                 std::thread::sleep(DISK_PAUSE);
             }
             result => return result,

@@ -119,6 +119,16 @@ impl Http {
     }
 }
 
+/// Runs a conversation with a server on this thread, to its end.
+///
+/// # Errors
+/// Where the system gives no way to wait for sockets.
+pub fn block_on<F: Future>(conversation: F) -> Result<F::Output, HttpError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| HttpError::Setup(error.to_string()))?;
+    Ok(runtime.block_on(conversation))
+}
+
 /// `Retry-After` in either form (RFC 9110, section 10.2.3).
 fn retry_after(value: &reqwest::header::HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();

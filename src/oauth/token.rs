@@ -1,7 +1,9 @@
 //! The token endpoint: exchanging a code, and refreshing.
 
 use std::cell::Cell;
-use std::future::ready;
+use std::future::{Future, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use oauth2::basic::{
@@ -130,7 +132,7 @@ pub async fn refresh(
 ///
 /// # Errors
 /// See [`TokenError`].
-pub async fn read_refresh_reply(
+pub fn read_refresh_reply(
     site: &Site,
     client_id: &ClientId,
     refresh_token: &RefreshToken,
@@ -140,7 +142,13 @@ pub async fn read_refresh_reply(
     let reply = Cell::new(Some(reply));
     let send =
         |_| ready(reply.take().ok_or(TokenError::NotSecured).and_then(|reply| judge(&reply)));
-    understand(client(site, client_id).exchange_refresh_token(&token).request_async(&send).await)
+    let client = client(site, client_id);
+    let reading = pin!(client.exchange_refresh_token(&token).request_async(&send));
+    match reading.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => understand(result),
+        // There is nothing to wait for: the reply is here.
+        Poll::Pending => Err(TokenError::NotSecured),
+    }
 }
 
 /// Sorts replies by what they say about the request; only a grant, and an error that the endpoint
@@ -268,10 +276,7 @@ mod tests {
         let site = Site::parse("us1").unwrap();
         let client_id = ClientId::parse("client").unwrap();
         let token = Secret::parse("old".to_string()).unwrap();
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(read_refresh_reply(&site, &client_id, &token, reply))
+        read_refresh_reply(&site, &client_id, &token, reply)
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Home {
         let mut files = entries
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|known| known == ending));
-        let file = files.next().unwrap_or_else(|| panic!("no .{ending} in {:?}", self.sessions()));
+        let file = files.next().unwrap_or_else(|| panic!("no .{ending}"));
         assert!(files.next().is_none(), "there is more than one .{ending}");
         file
     }
@@ -215,4 +215,14 @@ pub fn finish(mut child: Child) -> Run {
 /// A port that the kernel says is free.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Looks again and again until `seen`; what never comes fails the test.
+#[track_caller]
+pub fn eventually(what: &str, mut seen: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !seen() {
+        assert!(started.elapsed() < HANG, "{what} did not happen within {HANG:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

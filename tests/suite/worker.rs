@@ -1,0 +1,216 @@
+//! A refresh outlives whoever asked for it. Each trap on the way there has a test.
+#![cfg(unix)]
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use serde_json::json;
+
+use crate::home::{Home, Run, eventually, finish, start};
+use crate::peers::{Kind, Peer};
+
+/// A stale session at a server that takes its time with the refresh.
+struct Stage {
+    peer: Peer,
+    home: Home,
+}
+
+impl Stage {
+    fn slow(millis: u64) -> Self {
+        let peer = Peer::start(Kind::Demo);
+        let home = Home::at(&peer);
+        home.log_in();
+        home.make_stale();
+        peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": millis}));
+        Self { peer, home }
+    }
+
+    /// A `get` at the head of a process group of its own, with the refresh under way.
+    fn get_under_way(&self) -> Child {
+        let mut command = self.home.program(&[]);
+        command.process_group(0);
+        let caller = start(command, b"get\n");
+        eventually("a worker", || self.worker().is_some_and(|pid| pid != caller.id()));
+        caller
+    }
+
+    /// The process that holds the session's lock for a refresh, as it says itself.
+    fn worker(&self) -> Option<u32> {
+        let path = self.home.session_file("lock-holder");
+        let holder: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        if holder["purpose"] != "refresh" {
+            return None;
+        }
+        u32::try_from(holder["pid"].as_u64()?).ok()
+    }
+
+    /// Insists that the refresh that is under way came to a good end, once.
+    fn renewed_once(&self) {
+        let token = self.home.get();
+        assert!(token != "stale" && self.peer.accepts(&token));
+        let results: Vec<_> = self.peer.refreshes().into_iter().map(|event| event.result).collect();
+        assert_eq!(results, ["issued"]);
+    }
+}
+
+/// Sends a signal to a process, or to the group of a negative number.
+fn signal(name: &str, target: i64) {
+    let sent = Command::new("kill").args(["-s", name, "--", &target.to_string()]).status();
+    assert!(sent.unwrap().success(), "kill -s {name} {target}");
+}
+
+#[test]
+fn a_caller_that_is_killed_with_its_group_costs_nothing() {
+    for name in ["KILL", "TERM", "INT", "HUP"] {
+        let stage = Stage::slow(100);
+        let mut caller = stage.get_under_way();
+        signal(name, -i64::from(caller.id()));
+        caller.wait().unwrap();
+        stage.renewed_once();
+    }
+}
+
+#[test]
+fn a_caller_that_is_stopped_does_not_keep_the_lock() {
+    let stage = Stage::slow(100);
+    let caller = stage.get_under_way();
+    signal("STOP", -i64::from(caller.id()));
+    stage.renewed_once();
+    signal("CONT", -i64::from(caller.id()));
+    finish(caller).succeeds_quietly();
+}
+
+#[test]
+fn the_worker_leaves_session_directory_and_descriptors_of_its_caller() {
+    let stage = Stage::slow(300);
+    let held = stage.home.path().join("cron.lock");
+    let script = format!("exec 9>{}; flock 9; exec \"$0\" get", held.display());
+    let mut shell = stage.home.any_program(Path::new("sh"), &["-c", &script]);
+    shell.arg(env!("CARGO_BIN_EXE_dd-oauth"));
+    let mut caller = start(shell, b"");
+    eventually("a worker", || stage.worker().is_some_and(|pid| pid != caller.id()));
+    let worker = stage.worker().unwrap();
+    let entry = |name: &str| PathBuf::from(format!("/proc/{worker}/{name}"));
+    eventually("its own session", || session_of(worker) == Some(worker));
+    assert_eq!(std::fs::read_link(entry("cwd")).unwrap(), Path::new("/"));
+    for stream in ["fd/0", "fd/1", "fd/2"] {
+        assert_eq!(std::fs::read_link(entry(stream)).unwrap(), Path::new("/dev/null"));
+    }
+    signal("KILL", i64::from(caller.id()));
+    caller.wait().unwrap();
+    let free = Command::new("flock").arg("--nonblock").arg(&held).arg("true").status().unwrap();
+    assert!(free.success(), "the cron job's lock went with its process");
+    assert_eq!(stage.peer.refreshes().len(), 0, "the worker is still waiting for its answer");
+    stage.renewed_once();
+}
+
+/// Field 6 of `/proc/PID/stat`, after the name in parentheses.
+fn session_of(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(3)?.parse().ok()
+}
+
+#[test]
+fn a_program_that_was_replaced_while_it_ran_starts_itself_and_not_the_new_one() {
+    let stage = Stage::slow(0);
+    let copy = stage.home.path().join("dd-oauth");
+    std::fs::copy(env!("CARGO_BIN_EXE_dd-oauth"), &copy).unwrap();
+    let mut waiting = stage.home.any_program(&copy, &[]).spawn().unwrap();
+    eventually("the program to run", || {
+        let image = std::fs::read_link(format!("/proc/{}/exe", waiting.id()));
+        image.is_ok_and(|image| image == copy)
+    });
+    let newer = stage.home.path().join("newer");
+    std::fs::write(&newer, "#!/bin/sh\nexit 1\n").unwrap();
+    std::fs::rename(&newer, &copy).unwrap();
+    let mut input = waiting.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"get\n").unwrap();
+    drop(input);
+    finish(waiting).succeeds_quietly();
+    stage.renewed_once();
+}
+
+#[test]
+fn a_worker_that_was_not_given_the_lock_sends_nothing() {
+    let stage = Stage::slow(300);
+    let caller = stage.get_under_way();
+    let lock = stage.home.session_file("lock");
+    let stem = lock.file_stem().unwrap().to_str().unwrap();
+    let script = format!("exec \"$0\" worker '{stem}' 9 9<>'{}'", lock.display());
+    let mut shell = stage.home.any_program(Path::new("sh"), &["-c", &script]);
+    shell.arg(env!("CARGO_BIN_EXE_dd-oauth"));
+    let run = finish(start(shell, b""));
+    assert_eq!(run.code, Some(1), "{run:?}");
+    finish(caller).succeeds_quietly();
+    stage.renewed_once();
+}
+
+#[test]
+fn who_waits_for_long_is_told_for_whom() {
+    let stage = Stage::slow(2500);
+    let caller = stage.get_under_way();
+    let waiter = stage.home.run(&[], "get\n");
+    assert_eq!(waiter.code, Some(0), "{waiter:?}");
+    let line = format!("waiting for process {} (refresh) since 20", stage.worker().unwrap());
+    assert!(waiter.stderr.contains(&line), "{waiter:?}");
+    assert_eq!(waiter.stderr.lines().count(), 1, "{waiter:?}");
+    assert_eq!(finish(caller).code, Some(0));
+    stage.renewed_once();
+}
+
+#[cfg(feature = "test-clock")]
+mod behind_the_answer {
+    use super::*;
+
+    /// A token of an hour that is expiring, for the clock that the runs see.
+    const EXPIRING: &str = "3400000";
+
+    fn expiring(millis: u64) -> Stage {
+        let peer = Peer::start(Kind::Demo);
+        let mut home = Home::at(&peer);
+        home.log_in();
+        home.set("DD_OAUTH_TEST_CLOCK", EXPIRING);
+        peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": millis}));
+        Stage { peer, home }
+    }
+
+    fn renewal_followed(stage: &Stage, token: &str) {
+        eventually("the renewal", || stage.peer.refreshes().len() == 1);
+        eventually("the new token", || stage.home.get() != token);
+        assert_eq!(stage.peer.refreshes().len(), 1, "one worker renews");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_renewal_that_is_not_needed_yet() {
+        let stage = expiring(500);
+        let runs: Vec<Run> = (0..8).map(|_| stage.home.run(&[], "get\n")).collect();
+        assert_eq!(stage.peer.refreshes().len(), 0, "all eight ended before the answer came");
+        for run in &runs {
+            run.succeeds_quietly();
+            assert_eq!(run.stdout, runs[0].stdout);
+        }
+        renewal_followed(&stage, &runs[0].value("access_token"));
+    }
+
+    #[test]
+    fn a_build_server_waits_a_moment_for_the_worker_that_would_die_with_it() {
+        let stage = expiring(300);
+        let run = stage.home.run_with(("CI", "true"), &[], "get\n");
+        run.succeeds_quietly();
+        assert_eq!(stage.peer.refreshes().len(), 1, "it was there before the job could end");
+        assert_ne!(stage.home.get(), run.value("access_token"));
+    }
+
+    #[test]
+    fn the_first_process_of_a_container_waits_for_its_worker() {
+        let stage = expiring(300);
+        let flags = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+        let mut container = stage.home.any_program(Path::new("unshare"), &flags);
+        container.args([env!("CARGO_BIN_EXE_dd-oauth"), "get"]);
+        let run = finish(start(container, b""));
+        run.succeeds_quietly();
+        assert_ne!(stage.home.get(), run.value("access_token"));
+        assert_eq!(stage.peer.refreshes().len(), 1);
+    }
+}
