@@ -21,7 +21,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(45);
 /// to make room.
 const SECURE_LIMIT: Duration = Duration::from_mins(10);
 /// For everything that the next holder of the lock can do as well, out of the secured answer.
-const COMMIT_LIMIT: Duration = Duration::from_secs(2);
+const COMMIT_LIMIT: Duration = Duration::from_secs(1);
 const DISK_PAUSE: Duration = Duration::from_millis(250);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);

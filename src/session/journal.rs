@@ -191,13 +191,25 @@ impl<'k> Journal<'k> {
         durable::check_open(&file, path, Privacy::Secret)?;
         let mut journal = Self { file, path: path.to_path_buf(), key };
         let known = journal.has_format()?;
-        journal.file.allocate(TOTAL).map_err(io_error("reserve room for", path))?;
-        if !known {
-            journal.put(0, FORMAT_LINE)?;
-            journal.file.sync_all().map_err(io_error("sync", path))?;
+        let allocated = journal.file.allocated_size().map_err(io_error("look at", path))?;
+        if !known || allocated < TOTAL {
+            journal.fill().map_err(io_error("reserve room for", path))?;
             durable::sync_parent(path)?;
         }
         Ok(journal)
+    }
+
+    /// Writes every byte of the journal, what is there already and zeros for the rest: unlike an
+    /// allocation, that reserves room on every file system that can, and syncs it.
+    fn fill(&mut self) -> std::io::Result<()> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        self.file.seek(SeekFrom::Start(0))?;
+        (&mut self.file).take(TOTAL).read_to_end(&mut bytes)?;
+        bytes.resize(usize::try_from(TOTAL).unwrap_or(usize::MAX), 0);
+        bytes[..FORMAT_LINE.len()].copy_from_slice(FORMAT_LINE);
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&bytes)?;
+        self.file.sync_all()
     }
 
     /// The last announcement.
