@@ -249,6 +249,12 @@ impl Site {
         listed || iss == self.web_url() || iss == self.api_url()
     }
 
+    /// Whether its requests go unencrypted, which only loopback may.
+    #[must_use]
+    pub fn is_plain_http(&self) -> bool {
+        matches!(self, Self::Loopback(LoopbackOrigin(origin)) if origin.starts_with("http:"))
+    }
+
     /// Whether it is on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

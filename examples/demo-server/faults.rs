@@ -41,6 +41,8 @@ pub enum Kind {
     },
     /// Waits, then acts and answers as usual.
     Delay { ms: u64 },
+    /// Acts at once, then waits before it answers.
+    Late { ms: u64 },
     /// Closes the connection without acting.
     Refuse {},
     /// Acts, then sends half of the answer's body.
@@ -106,6 +108,7 @@ impl Kind {
         match self {
             Self::Status { .. } => "status",
             Self::Delay { .. } => "delay",
+            Self::Late { .. } => "late",
             Self::Refuse {} => "refuse",
             Self::Cut {} => "cut",
             Self::Lost {} => "lost",
@@ -133,6 +136,7 @@ impl Kind {
             Self::Redirect { location } => Delivery::Whole(Response::redirect(307, location)),
             Self::Endless {} => Delivery::Endless,
             Self::Delay { .. }
+            | Self::Late { .. }
             | Self::Cut {}
             | Self::Lost {}
             | Self::AfterStatus { .. }
@@ -154,6 +158,7 @@ impl Kind {
             Self::Patch { patch } => Delivery::Whole(patched(response, patch)),
             Self::Status { .. }
             | Self::Delay { .. }
+            | Self::Late { .. }
             | Self::Refuse {}
             | Self::Redirect { .. }
             | Self::Endless {} => Delivery::Whole(response),

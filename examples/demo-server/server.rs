@@ -143,6 +143,10 @@ impl Server {
         entry.status = delivery.status();
         self.tell(&entry.to_line());
         state.log.push(entry);
+        drop(state);
+        if let Some(Kind::Late { ms }) = fault {
+            thread::sleep(Duration::from_millis(ms));
+        }
         delivery
     }
 

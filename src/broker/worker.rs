@@ -153,8 +153,13 @@ impl Refresh<'_> {
 
     /// Announces and sends one request, and secures its reply.
     async fn attempt(&mut self, limit: tokio::time::Instant) -> Result<Answered, Error> {
+        let site = &self.session.name.site;
         let sent = self.broker.clock.now();
         self.attempt = self.attempt.next();
+        let http = match Http::for_site(site, self.broker.environment) {
+            Ok(http) => http,
+            Err(error) => return Ok((sent, Err(error.into()))),
+        };
         self.journal.announce(&Announcement {
             attempt: self.attempt,
             generation: self.session.generation,
@@ -166,11 +171,6 @@ impl Refresh<'_> {
         let mut secure = |reply: &Reply| {
             let secured = SecuredReply { sent, status: reply.status, body: reply.body.clone() };
             persist(SECURE_LIMIT, || journal.secure(attempt, &secured)).is_ok()
-        };
-        let site = &self.session.name.site;
-        let http = match Http::for_site(site, self.broker.environment) {
-            Ok(http) => http,
-            Err(error) => return Ok((sent, Err(error.into()))),
         };
         let request =
             oauth::refresh(&http, site, &self.client_id, &self.refresh_token, &mut secure);

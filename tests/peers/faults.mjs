@@ -1,7 +1,7 @@
 // Faults that a test orders at the control listener, and what each does to an answer.
 //
 // A fault is `{ endpoint, grant?, times?, kind, ... }`: the kind is a key of the tables below, or
-// `delay` with `ms`, and brings the fields that are read there. Without `grant` it meets every
+// one of WAITS with `ms`, and brings the fields that are read there. Without `grant` it meets every
 // grant, without `times` every request.
 
 import { Readable } from 'node:stream';
@@ -9,6 +9,8 @@ import { pipeline } from 'node:stream/promises';
 
 const ENDLESS_LIMIT = 64 * 1024 * 1024;
 const ENDPOINTS = new Set(['register', 'authorize', 'token', 'revoke']);
+// Before the server acts, or between that and its answer.
+const WAITS = new Set(['delay', 'late']);
 const JSON_TYPE = 'application/json';
 
 // Every function below sends what its fault says, and returns the status that the log is to show,
@@ -86,7 +88,7 @@ export class Faults {
 
   add(fault) {
     if (!ENDPOINTS.has(fault.endpoint)) throw new Error(`unknown endpoint: ${fault.endpoint}`);
-    if (fault.kind !== 'delay' && !insteadOf(fault) && !afterwards(fault)) {
+    if (!WAITS.has(fault.kind) && !insteadOf(fault) && !afterwards(fault)) {
       throw new Error(`unknown kind of fault: ${fault.kind}`);
     }
     this.#queue.push({ times: Infinity, ...fault });

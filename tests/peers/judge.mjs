@@ -95,6 +95,7 @@ async function serveEndpoint(endpoint, url, req, res) {
   const { families } = memory;
   const answer = missing ? { status: 404, headers: {}, body: Buffer.alloc(0) } : await act(req);
   outcome(entry, form, answer, { families, reason: req.refusal });
+  if (fault?.kind === 'late') await sleep(fault.ms);
   const spoil = afterwards(fault);
   entry.status = spoil ? spoil(res, fault, answer) : send(res, answer);
 }
