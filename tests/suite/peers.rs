@@ -107,6 +107,11 @@ impl Peer {
         answer.body_mut().read_json().unwrap()
     }
 
+    /// Empties the log.
+    pub fn clear_log(&self) {
+        ureq::delete(format!("{}/log", self.control)).call().unwrap();
+    }
+
     /// The requests for a refresh that reached it.
     pub fn refreshes(&self) -> Vec<Event> {
         let refresh = |event: &Event| event.grant.as_deref() == Some("refresh_token");

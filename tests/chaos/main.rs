@@ -1,0 +1,68 @@
+//! Tries to lose sessions: processes killed at random moments, servers that fail, disks that
+//! refuse; and lets the server's own log say what became of each session.
+//!
+//! Seeded and repeatable in what it injects (the machine decides the interleaving). Steered by
+//! `CHAOS_SEED`, and `CHAOS_REFRESHES` for how long it goes on; prints its counts.
+//!
+//! Arms:
+//! - `strict`, `judge`: faults after which no client may lose a session. No reuse, no loss.
+//! - `repeating`: replies are lost, and the server grants a repetition. No loss.
+//! - `losing`: replies are lost at the judge, which grants none. A session may end, and only in a
+//!   round with a lost reply.
+//! - `worker`: the worker itself is killed, phase by phase. Only an answer that was rotated and
+//!   not yet secured may cost a session.
+
+#[path = "../suite/home.rs"]
+mod home;
+#[path = "../suite/peers.rs"]
+mod peers;
+
+mod counts;
+mod killed_workers;
+mod rounds;
+
+use std::process::ExitCode;
+use std::time::UNIX_EPOCH;
+
+use counts::Counts;
+use peers::Kind;
+use rounds::{Arm, Losses};
+
+/// Sessions that are driven side by side in each arm.
+const SESSIONS: u64 = 4;
+
+fn main() -> ExitCode {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let now = || u64::from(UNIX_EPOCH.elapsed().expect("it is after 1970").subsec_nanos());
+    let seed: u64 = number("CHAOS_SEED").unwrap_or_else(now);
+    let refreshes: u64 = number("CHAOS_REFRESHES").unwrap_or(160);
+    println!("chaos: CHAOS_SEED={seed} CHAOS_REFRESHES={refreshes}");
+    let arms = [
+        Arm { name: "strict", kind: Kind::Demo, losses: Losses::None },
+        Arm { name: "judge", kind: Kind::Judge, losses: Losses::None },
+        Arm { name: "repeating", kind: Kind::Demo, losses: Losses::Repeated },
+        Arm { name: "losing", kind: Kind::Judge, losses: Losses::Final },
+    ];
+    let mut failed = false;
+    let mut conclude = |name: &str, counts: Counts| {
+        println!("chaos: {name}: {counts}");
+        for complaint in &counts.complaints {
+            println!("chaos: {name}: FAILED: {complaint}");
+        }
+        failed |= !counts.complaints.is_empty();
+    };
+    for arm in arms {
+        let share = refreshes / (arms.len() as u64 * SESSIONS);
+        let counts = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..SESSIONS)
+                .map(|session| scope.spawn(move || arm.run(seed ^ (session << 32), share)))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().expect("it does not panic")).sum()
+        });
+        conclude(arm.name, counts);
+    }
+    let kills = (refreshes / 160).clamp(2, 50);
+    conclude("worker, strict server", killed_workers::run(seed, kills, false));
+    conclude("worker, repeating server", killed_workers::run(seed, kills, true));
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,250 @@
+//! Rounds: several processes around the expiry of one session, with something in their way.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use crate::counts::Counts;
+use crate::home::{Home, finish, start};
+use crate::peers::{Kind, Peer};
+
+/// The longest that a process may take by its own promise: a waiter's 60 s and some.
+const PROMISED: Duration = Duration::from_secs(70);
+/// Seconds of an access token's life: short enough that it expires while the rounds go on.
+const ACCESS_TTL: u64 = 2;
+
+/// What may become of a session whose reply was lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Losses {
+    /// No reply is lost.
+    None,
+    /// The server grants a repetition.
+    Repeated,
+    /// The server grants none.
+    Final,
+}
+
+#[derive(Clone, Copy)]
+pub struct Arm {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub losses: Losses,
+}
+
+impl Arm {
+    /// Drives one session until it was refreshed so many times.
+    pub fn run(self, seed: u64, refreshes: u64) -> Counts {
+        let mut random = Rng::with_seed(seed);
+        let peer = Peer::start_with(self.kind, &["--access-ttl", &ACCESS_TTL.to_string()]);
+        if self.losses == Losses::Repeated {
+            peer.set(&json!({"grant_repetition": true}));
+        }
+        let home = Home::at(&peer);
+        home.log_in();
+        let mut counts = Counts::default();
+        while counts.of("refreshes") < refreshes && counts.complaints.is_empty() {
+            let mut round = Round { arm: self, peer: &peer, home: &home, counts: &mut counts };
+            round.play(&mut random);
+            counts.add("rounds", 1);
+        }
+        counts
+    }
+}
+
+struct Round<'a> {
+    arm: Arm,
+    peer: &'a Peer,
+    home: &'a Home,
+    counts: &'a mut Counts,
+}
+
+impl Round<'_> {
+    fn play(&mut self, random: &mut Rng) {
+        self.peer.clear_log();
+        if random.u8(..) < 100 {
+            self.home.make_stale();
+        } else {
+            // Somewhere around the renewal window and the end of the token.
+            std::thread::sleep(Duration::from_millis(random.u64(0..1800)));
+        }
+        let lossy = self.inject_fault(random);
+        let disk = random.u8(..) < 40;
+        let processes = self.start_some(random, disk);
+        self.molest(&processes, random);
+        for process in processes {
+            self.judge_process(process, disk);
+        }
+        self.peer.mend();
+        self.settle(lossy);
+        self.count_log(lossy);
+        self.look_for_leftovers();
+    }
+
+    /// Puts something in the server's way; whether a reply may be lost by it.
+    fn inject_fault(&mut self, random: &mut Rng) -> bool {
+        let harmless = [
+            json!({"kind": "delay", "ms": random.u64(1..300)}),
+            json!({"kind": "late", "ms": random.u64(1..300)}),
+            json!({"kind": "status", "status": 503, "headers": {"Retry-After": "1"}}),
+            json!({"kind": "status", "status": 500}),
+            json!({"kind": "refuse"}),
+            json!({"kind": "redirect", "location": "http://127.0.0.1:9/"}),
+        ];
+        let losing = [
+            json!({"kind": "lost"}),
+            json!({"kind": "cut"}),
+            json!({"kind": "after-status", "status": 502}),
+        ];
+        let lossy = self.arm.losses != Losses::None && random.u8(..) < 60;
+        let mut fault = match (lossy, random.u8(..)) {
+            (true, _) => losing[random.usize(..losing.len())].clone(),
+            (false, 0..150) => harmless[random.usize(..harmless.len())].clone(),
+            (false, _) => return false,
+        };
+        self.counts.add(&format!("faults {}", fault["kind"].as_str().unwrap_or_default()), 1);
+        fault["endpoint"] = json!("token");
+        fault["grant"] = json!("refresh_token");
+        fault["times"] = Value::from(random.u64(1..3));
+        self.peer.fault(&fault);
+        lossy
+    }
+
+    fn start_some(&mut self, random: &mut Rng, disk: bool) -> Vec<Child> {
+        let mut processes = Vec::new();
+        for _ in 0..random.usize(1..6) {
+            let arguments: &[&str] =
+                [&["get"][..], &["token"], &["refresh"], &["get"]][random.usize(..4)];
+            let mut command = if disk && processes.is_empty() {
+                self.counts.add("disk faults", 1);
+                self.on_bad_disk(arguments, random)
+            } else {
+                self.home.program(arguments)
+            };
+            command.process_group(0);
+            processes.push(start(command, b""));
+            std::thread::sleep(Duration::from_millis(random.u64(0..12)));
+        }
+        processes
+    }
+
+    /// One of the system calls that write fails, once or for good.
+    fn on_bad_disk(&self, arguments: &[&str], random: &mut Rng) -> Command {
+        let call = ["fsync", "fdatasync", "rename", "flock"][random.usize(..4)];
+        let error = if call == "flock" { "ENOLCK" } else { ["ENOSPC", "EIO"][random.usize(..2)] };
+        let when = random.usize(1..4);
+        let injection = format!("inject={call}:error={error}:when={when}");
+        let trace = format!("trace={call}");
+        let flags = ["-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+        let mut traced = self.home.any_program(Path::new("strace"), &flags);
+        traced.arg(env!("CARGO_BIN_EXE_dd-oauth")).args(arguments);
+        traced
+    }
+
+    /// Signals to processes, and to their groups.
+    fn molest(&mut self, processes: &[Child], random: &mut Rng) {
+        for process in processes {
+            if random.u8(..) < 128 {
+                continue;
+            }
+            std::thread::sleep(Duration::from_millis(random.u64(0..60)));
+            let name = ["KILL", "KILL", "TERM", "INT", "HUP", "STOP"][random.usize(..6)];
+            let group = -i64::from(process.id());
+            self.counts.add(&format!("SIG{name}"), 1);
+            signal(name, group);
+            if name == "STOP" {
+                std::thread::sleep(Duration::from_millis(random.u64(0..100)));
+                signal("CONT", group);
+            }
+        }
+    }
+
+    /// A process keeps its promises, or a signal ended it.
+    fn judge_process(&mut self, process: Child, disk: bool) {
+        let started = Instant::now();
+        let run = finish(process);
+        if started.elapsed() > PROMISED {
+            self.complain(&format!("a process outlived its deadline: {run:?}"));
+        }
+        let whole = match run.stdout.as_str() {
+            "" => run.code != Some(0) || run.stderr.contains("renewed"),
+            answer if answer.starts_with("access_token=") => answer.contains("\napi_url=http"),
+            token => token.ends_with('\n') && token.lines().count() == 1,
+        };
+        if !whole {
+            self.complain(&format!("half an answer: {run:?}"));
+        }
+        match run.code {
+            // Signals, failures that say so, and whatever a bad disk is.
+            None | Some(0 | 4) => {}
+            Some(5) if disk => {}
+            Some(3) if self.arm.losses == Losses::Final => {}
+            Some(code) if code > 128 => {}
+            _ => self.complain(&format!("not an exit code for this: {run:?}")),
+        }
+    }
+
+    /// After the round, a *refresh* succeeds; an answer from an old token is not enough.
+    fn settle(&mut self, lossy: bool) {
+        let started = Instant::now();
+        loop {
+            let run = self.home.run(&["refresh"], "");
+            match run.code {
+                Some(0) => return,
+                Some(3) if lossy && self.arm.losses == Losses::Final => {
+                    self.counts.add("sessions lost to a lost reply", 1);
+                    if !run.stderr.contains("a refresh was interrupted at") {
+                        self.complain(&format!("the loss is not called by its name: {run:?}"));
+                    }
+                    self.home.log_in();
+                    return;
+                }
+                // A recorded failure forbids the next request for a moment.
+                Some(4) if started.elapsed() < PROMISED => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                _ => return self.complain(&format!("the session does not refresh: {run:?}")),
+            }
+        }
+    }
+
+    fn count_log(&mut self, lossy: bool) {
+        for event in self.peer.refreshes() {
+            match event.result.as_str() {
+                "issued" => self.counts.add("refreshes", 1),
+                "repeated" => self.counts.add("repetitions granted", 1),
+                "reused" if lossy && self.arm.losses == Losses::Final => {
+                    self.counts.add("reuses after a lost reply", 1);
+                }
+                "reused" => self.complain("a spent token was presented without a lost reply"),
+                _ => {}
+            }
+        }
+    }
+
+    fn look_for_leftovers(&mut self) {
+        let entries = std::fs::read_dir(self.home.sessions()).expect("it is there");
+        for entry in entries {
+            let name = entry.expect("it can be read").file_name().to_string_lossy().into_owned();
+            if name.ends_with(".new") || name.starts_with(".new") {
+                self.complain(&format!("{name} is left behind"));
+            }
+        }
+    }
+
+    fn complain(&mut self, what: &str) {
+        let log: Vec<_> =
+            self.peer.log().into_iter().map(|event| (event.result, event.fault)).collect();
+        self.counts.complaints.push(format!("{what}; the server saw {log:?}"));
+    }
+}
+
+/// Sends a signal to a group, which may be gone already.
+fn signal(name: &str, target: i64) {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", name, "--", &target.to_string()]).stderr(std::process::Stdio::null());
+    kill.status().expect("kill runs");
+}
