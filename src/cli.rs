@@ -113,7 +113,8 @@ fn site(text: &str) -> Result<SiteName, String> {
 }
 
 fn org(text: &str) -> Result<OrgLabel, String> {
-    OrgLabel::parse(text).ok_or_else(|| "an organization has 1 to 128 bytes".to_string())
+    OrgLabel::parse(text)
+        .ok_or_else(|| "an organization has 1 to 128 bytes and no control characters".to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -152,7 +152,9 @@ impl Config {
         };
         let parse_site = |text: &str| SiteName::parse(text).map_err(|error| error.to_string());
         let parse_org = |text: &str| {
-            OrgLabel::parse(text).ok_or_else(|| "an organization has 1 to 128 bytes".to_string())
+            OrgLabel::parse(text).ok_or_else(|| {
+                "an organization has 1 to 128 bytes and no control characters".to_string()
+            })
         };
         Ok(Self {
             paths,
@@ -273,7 +275,12 @@ fn setting<T>(
     if let Some(value) = flag {
         return Ok(Some(Setting { value, source: Source::Flag(flag_name) }));
     }
-    let Some(text) = environment.text(variable) else { return Ok(None) };
+    let Some(value) = environment.path(variable) else { return Ok(None) };
+    let text = value.to_string_lossy().into_owned();
+    if value.to_str().is_none() {
+        let why = "it is not UTF-8".to_string();
+        return Err(ConfigError::BadVariable { variable, value: text, why });
+    }
     match parse(&text) {
         Ok(value) => Ok(Some(Setting { value, source: Source::Variable(variable) })),
         Err(why) => Err(ConfigError::BadVariable { variable, value: text, why }),

@@ -144,12 +144,17 @@ impl SiteName {
             return Err(SiteError::MoreThanHost(text.to_string()));
         }
         match url.host() {
-            Some(Host::Ipv4(address)) if address.octets() == [127, 0, 0, 1] => match url.port() {
-                Some(_) if name.contains("://") => Ok(Self::Site(Site::Loopback(LoopbackOrigin(
-                    url.origin().ascii_serialization(),
-                )))),
-                _ => Err(SiteError::LoopbackWithoutPort(text.to_string())),
-            },
+            Some(Host::Ipv4(address)) if address.octets() == [127, 0, 0, 1] => {
+                // Not asked of the URL, which leaves out the port that its scheme implies.
+                let has_port = name.split_once("://").is_some_and(|(_, rest)| rest.contains(':'));
+                match url.port_or_known_default() {
+                    Some(port) if has_port => {
+                        let origin = format!("{}://127.0.0.1:{port}", url.scheme());
+                        Ok(Self::Site(Site::Loopback(LoopbackOrigin(origin))))
+                    }
+                    _ => Err(SiteError::LoopbackWithoutPort(text.to_string())),
+                }
+            }
             Some(Host::Domain(_)) if url.scheme() == "http" => {
                 Err(SiteError::NotHttps(text.to_string()))
             }
@@ -344,6 +349,9 @@ mod tests {
         let loopback = Site::parse("https://127.0.0.1:4000").unwrap();
         assert_eq!(loopback.api_url(), "https://127.0.0.1:4000");
         assert_eq!(loopback.web_url(), "https://127.0.0.1:4000");
+        for text in ["http://127.0.0.1:80", "https://127.0.0.1:443"] {
+            assert_eq!(site(&site(text)), text, "the port stands even where it is implied");
+        }
         for text in ["127.0.0.1:4000", "http://127.0.0.1"] {
             assert_eq!(SiteName::parse(text), Err(SiteError::LoopbackWithoutPort(text.into())));
         }

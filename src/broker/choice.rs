@@ -7,13 +7,10 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::protocol::Target;
 use crate::session::{
-    Choice, Generation, Installation, Journal, OrgLabel, Outcome, Refusal, Session, SessionName,
-    SessionStore, Verdict,
+    Choice, Installation, Journal, OrgLabel, Outcome, Refusal, Renewal, Session, SessionName,
+    SessionStore, TokenDigest, Verdict,
 };
 use crate::site::{self, Site, SiteError, SiteName};
-
-/// No outcome forbids the next request for longer; one that seems to was written by another clock.
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// The session that a request asks for, with flags and environment filled in.
 pub struct Wanted {
@@ -99,24 +96,28 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// By an outcome that is about this generation of the session; the outcomes of an earlier one
-    /// say nothing about it.
-    #[must_use]
-    pub fn by(outcome: Option<&Outcome>, generation: Generation, now: Timestamp) -> Self {
-        let Some(outcome) = outcome.filter(|outcome| outcome.generation == generation) else {
-            return Self::Live;
+    /// By the last outcome, as far as it is about this refresh token and still forbids anything. A
+    /// `store` or `erase` of an access token in between changes nothing about that.
+    pub fn of(session: &Session, outcome: Option<&Outcome>, now: Timestamp) -> Self {
+        let Renewal::Possible { refresh_token, .. } = &session.renewal else {
+            return Self::NotRenewable;
         };
+        let digest = TokenDigest::of(refresh_token);
+        match outcome.filter(|outcome| outcome.token == digest) {
+            Some(outcome) if outcome.holds(now) => Self::after(outcome, now),
+            _ => Self::Live,
+        }
+    }
+
+    /// By the outcome for which somebody waited, however long ago that was.
+    pub fn after(outcome: &Outcome, now: Timestamp) -> Self {
         match &outcome.verdict {
             Verdict::Renewed => Self::Live,
             Verdict::Ended { refusal, message } => {
                 Self::Ended { refusal: *refusal, message: message.clone(), at: outcome.at }
             }
             Verdict::Failed { message, not_before, .. } => {
-                let retry_in = not_before.since(now);
-                if retry_in.is_zero() || retry_in > LONGEST_WAIT || now < outcome.at {
-                    return Self::Live;
-                }
-                Self::Waiting { message: message.clone(), retry_in }
+                Self::Waiting { message: message.clone(), retry_in: not_before.since(now) }
             }
         }
     }

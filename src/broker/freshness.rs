@@ -38,12 +38,15 @@ impl Need {
             return Self::Renewal;
         }
         let (total, remaining) = (lifetime.total(), lifetime.expires.since(now));
+        if remaining.is_zero() {
+            return Self::Renewal;
+        }
         let enough = demand.unwrap_or(USUAL_MIN_TTL.min(total / 10));
         if remaining > enough || (demand.is_some() && remaining == enough) {
             let window = LONGEST_WINDOW.min(total / 4);
             return if remaining < window { Self::RenewalSoon } else { Self::Nothing };
         }
-        if demand.is_none() || remaining.is_zero() {
+        if demand.is_none() {
             return Self::Renewal;
         }
         // Part of the lifetime is spent on the way, so a demand for all of it is never met.
@@ -128,6 +131,7 @@ mod tests {
         assert_eq!(need(3600, 1), Need::Despair(seconds(3600)));
         assert_eq!(need(7200, 3600), Need::Renewal, "an expired token says nothing of the next");
         assert_eq!(need(0, 3599), Need::RenewalSoon, "one second is enough for who asks for none");
+        assert_eq!(need(0, 3600), Need::Renewal, "an expired token meets no demand");
     }
 
     #[test]

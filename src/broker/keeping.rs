@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Broker;
 use super::freshness::in_first_moments;
+use super::{Broker, BrokerError};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
 use crate::lock::Lock;
@@ -12,7 +12,7 @@ use crate::protocol::{EraseRequest, Expiry, StoreRequest};
 use crate::session::{
     Access, Generation, Installation, Lifetime, Renewal, Session, SessionName, SessionStore,
 };
-use crate::site::{Site, SiteName};
+use crate::site::SiteName;
 
 /// How long a write waits for the refresh that may be under way.
 const WRITE_LIMIT: Duration = Duration::from_mins(1);
@@ -53,7 +53,10 @@ impl Broker<'_> {
             self.ensure_storable(&site)?;
             let site = match site {
                 SiteName::Site(site) => site,
-                SiteName::Vanity(vanity) => Site::Datadog(vanity.region),
+                // The region has a session of its own, perhaps of another organization.
+                SiteName::Vanity(vanity) => {
+                    return Err(BrokerError::NoSessionThrough { host: vanity.host }.into());
+                }
             };
             SessionName { site, org: wanted.org.clone() }
         };

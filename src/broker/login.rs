@@ -97,11 +97,12 @@ impl Broker<'_> {
         let installation = Installation::open_or_create(&self.config.paths)?;
         let store = SessionStore::of(&installation);
         let name = SessionName { site: site.clone(), org: wish.org.clone() };
+        let deadline = Deadline::after(LOGIN_LIMIT);
         let lock = Lock::hold(
             &store.login_lock_path(&name),
             "login",
             self.clock,
-            Deadline::after(LOGIN_LIMIT),
+            deadline,
             &mut |holder| self.terminal.say_waiting(holder),
         )?;
         if !wish.typed
@@ -109,7 +110,9 @@ impl Broker<'_> {
         {
             return Ok(session);
         }
-        let session = oauth::block_on(self.converse(&installation, wish, &site, vanity))?;
+        // A caller of `get` was told how long that takes at the most, another's login included.
+        let limit = if wish.typed { LOGIN_LIMIT } else { deadline.remaining() };
+        let session = oauth::block_on(self.converse(&installation, wish, &site, vanity, limit))?;
         drop(lock);
         session
     }
@@ -136,6 +139,7 @@ impl Broker<'_> {
         wish: &LoginWish,
         site: &Site,
         vanity: Option<&VanityHost>,
+        limit: Duration,
     ) -> Result<Session, Error> {
         let http = Http::for_site(site, self.environment)?;
         let listener = CallbackListener::bind(&wish.ports()).await?;
@@ -143,9 +147,9 @@ impl Broker<'_> {
         let redirect = RedirectUrl::new(redirect_uri(listener.port)).expect("it is a URL");
         let authorization = Authorization::begin(site, vanity, &client_id, &redirect, &wish.scopes);
         self.show(&authorization, wish);
-        let callback = tokio::time::timeout(LOGIN_LIMIT, listener.wait(&authorization))
+        let callback = tokio::time::timeout(limit, listener.wait(&authorization))
             .await
-            .map_err(|_| LoginError::TimedOut(LOGIN_LIMIT))??;
+            .map_err(|_| LoginError::TimedOut(limit))??;
         let (parameters, waiting) = callback.split();
         let result = async {
             let returned = authorization.finish(parameters)?;

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, GetRequest};
-use crate::session::{Access, Installation, Session, SessionName, SessionStore};
+use crate::session::{Access, Installation, Renewal, Session, SessionName, SessionStore};
 use crate::site::SiteName;
 use crate::terminal::Terminal;
 
@@ -54,6 +54,8 @@ pub enum BrokerError {
     NotRenewed { name: SessionName, message: String, retry_in: Duration },
     #[error("the refresh of {name} ended without an outcome; try again")]
     NoOutcome { name: SessionName },
+    #[error("no session came through {host}: store tokens under the site that issued them")]
+    NoSessionThrough { host: String },
     #[error("could not start the refresh: {0}")]
     NoWorker(std::io::Error),
     #[error(
@@ -72,7 +74,9 @@ impl BrokerError {
     pub fn kind(&self) -> ExitKind {
         match self {
             Self::LoginRequired { .. } => ExitKind::LoginRequired,
-            Self::Ambiguous(_) | Self::NeverThatLong { .. } => ExitKind::Usage,
+            Self::Ambiguous(_) | Self::NeverThatLong { .. } | Self::NoSessionThrough { .. } => {
+                ExitKind::Usage
+            }
             Self::NotRenewed { .. } | Self::NoOutcome { .. } | Self::TooSoon { .. } => {
                 ExitKind::Temporary
             }
@@ -124,9 +128,12 @@ impl Broker<'_> {
         match Need::of(&session.access, demand, self.clock.now()) {
             Need::Nothing => return self.found(session, None, demand),
             Need::RenewalSoon => return self.found(session, Some(name.clone()), demand),
-            Need::Patience(wait) => return Err(too_soon(demand, wait).into()),
+            Need::Patience(wait) if matches!(session.renewal, Renewal::Possible { .. }) => {
+                return Err(too_soon(demand, wait).into());
+            }
             Need::Despair(lifetime) => return Err(never(name, demand, lifetime).into()),
-            Need::Renewal => {}
+            // Where nothing can be renewed, patience does not help.
+            Need::Renewal | Need::Patience(_) => {}
         }
         let now = || self.clock.now();
         let (why, standing) = match self.renew(installation, &session, Reason::Stale(demand)) {

@@ -5,15 +5,15 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::choice::{Standing, outcome_of};
-use super::freshness::Need;
+use super::freshness::{Need, life_left};
 use super::worker::{read_secured, renewed};
 use super::{Broker, BrokerError};
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::platform::{self, HandedOn};
 use crate::session::{
-    Announcement, Attempt, Installation, Renewal, Session, SessionName, SessionStore,
+    Announcement, Attempt, Installation, Renewal, Session, SessionName, SessionStore, TokenDigest,
 };
 
 /// How long a process waits for a refresh, its own or another's.
@@ -49,12 +49,8 @@ pub fn standing_of(
     installation: &Installation,
     session: &Session,
 ) -> Result<Standing, Error> {
-    let store = SessionStore::of(installation);
-    if matches!(session.renewal, Renewal::Impossible) {
-        return Ok(Standing::NotRenewable);
-    }
-    let outcome = outcome_of(&store, session)?;
-    Ok(Standing::by(outcome.as_ref(), session.generation, broker.clock.now()))
+    let outcome = outcome_of(&SessionStore::of(installation), session)?;
+    Ok(Standing::of(session, outcome.as_ref(), broker.clock.now()))
 }
 
 impl Broker<'_> {
@@ -93,12 +89,12 @@ impl Broker<'_> {
             if session.generation > seen.generation {
                 return Ok(Renewed::Yes(session));
             }
-            let outcome = outcome_of(&store, &session)?;
-            if outcome.as_ref().is_some_and(|outcome| outcome.attempt > known) {
-                let now = self.clock.now();
-                return Ok(Renewed::No(Standing::by(outcome.as_ref(), session.generation, now)));
+            if let Some(outcome) = outcome_of(&store, &session)?
+                && outcome.attempt > known
+            {
+                return Ok(Renewed::No(Standing::after(&outcome, self.clock.now())));
             }
-            if let Some(secured) = secured_session(&store, &session, known)? {
+            if let Some(secured) = secured_session(&store, &session, known, self.clock.now())? {
                 return Ok(Renewed::Yes(secured));
             }
             // Whoever held the lock was no refresh, or died: look again whether one is needed.
@@ -149,7 +145,7 @@ impl Broker<'_> {
             HandedOn::Started => Ok(()),
             HandedOn::Impossible(file) => {
                 let lock = Lock::adopt(file, &store.lock_path(name), "refresh", self.clock)?;
-                self.refresh_now(installation, lock, name)
+                self.refresh_now(installation, &lock, name)
             }
         }
     }
@@ -200,6 +196,7 @@ impl Broker<'_> {
             Renewed::No(Standing::Waiting { message, retry_in }) => {
                 return Err(BrokerError::NotRenewed { name, message, retry_in }.into());
             }
+            Renewed::No(Standing::Live) => return Err(BrokerError::NoOutcome { name }.into()),
             Renewed::No(standing) => standing.explain(&name, self.clock.now()),
         };
         let site = crate::site::SiteName::Site(name.site.clone());
@@ -214,14 +211,18 @@ fn secured_session(
     store: &SessionStore<'_>,
     session: &Session,
     known: Attempt,
+    now: Timestamp,
 ) -> Result<Option<Session>, Error> {
     let Some(mut journal) = store.journal(&session.name)? else { return Ok(None) };
-    let ours =
-        |record: &Announcement| record.attempt > known && record.generation == session.generation;
+    let Renewal::Possible { refresh_token, .. } = &session.renewal else { return Ok(None) };
+    let digest = TokenDigest::of(refresh_token);
+    let ours = |record: &Announcement| record.attempt > known && record.token == digest;
     let Some(announced) = journal.announcement()?.filter(ours) else { return Ok(None) };
     let Some(reply) = journal.reply(announced.attempt)? else { return Ok(None) };
     let sent = reply.sent;
-    Ok(read_secured(session, reply).ok().map(|grant| renewed(session, grant, sent)))
+    let grant = read_secured(session, reply).ok();
+    let session = grant.map(|grant| renewed(session, grant, sent));
+    Ok(session.filter(|session| life_left(&session.access, now).is_some()))
 }
 
 fn last_attempt(store: &SessionStore<'_>, session: &Session) -> Result<Attempt, Error> {

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Broker;
+use super::freshness::Need;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::lock::Lock;
@@ -29,6 +30,14 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 /// The message of an outcome is one line; a journal's record has room for it.
 const MESSAGE_LIMIT: usize = 600;
 
+/// How a refresh came to its end.
+enum Done {
+    /// By an answer that an earlier worker had secured.
+    RolledForward,
+    /// By asking the server, as far as that was possible.
+    Asked,
+}
+
 /// When a request was sent, and what came of it.
 type Answered = (Timestamp, Result<Grant, TokenError>);
 
@@ -38,7 +47,7 @@ struct Refresh<'a> {
     installation: &'a Installation,
     store: SessionStore<'a>,
     journal: Journal<'a>,
-    lock: Lock,
+    lock: &'a Lock,
     session: Session,
     client_id: ClientId,
     refresh_token: RefreshToken,
@@ -62,27 +71,45 @@ impl Broker<'_> {
     pub fn refresh_now(
         &self,
         installation: &Installation,
-        lock: Lock,
+        lock: &Lock,
         name: &SessionName,
     ) -> Result<(), Error> {
+        let done = self.refresh_once(installation, lock, name)?;
+        if matches!(done, Done::RolledForward) {
+            let session = SessionStore::of(installation).load(name)?;
+            let stale = |session: &Session| {
+                matches!(Need::of(&session.access, None, self.clock.now()), Need::Renewal)
+            };
+            // The answer was secured long ago, and the token in it has expired since.
+            if session.as_ref().is_some_and(stale) {
+                self.refresh_once(installation, lock, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh_once(
+        &self,
+        installation: &Installation,
+        lock: &Lock,
+        name: &SessionName,
+    ) -> Result<Done, Error> {
         let store = SessionStore::of(installation);
-        let Some(session) = store.load(name)? else { return Ok(()) };
+        let Some(session) = store.load(name)? else { return Ok(Done::Asked) };
         let Renewal::Possible { client_id, refresh_token } = session.renewal.clone() else {
-            return Ok(());
+            return Ok(Done::Asked);
         };
-        let mut journal = store.reserve_journal(&lock, name)?;
+        let mut journal = store.reserve_journal(lock, name)?;
         let (announced, concluded) = (journal.announcement()?, journal.outcome()?);
         let digest = TokenDigest::of(&refresh_token);
         let attempts = (announced.as_ref().map(|record| record.attempt))
             .max(concluded.as_ref().map(|record| record.attempt));
-        let ours = |record: &Announcement| {
-            record.generation == session.generation && record.token == digest
-        };
-        let unfinished = announced.filter(ours).filter(|record| {
+        // By the refresh token alone: a `store` or `erase` in between raises the generation and
+        // keeps the token, and the reply to it is the only copy of the next one.
+        let unfinished = announced.filter(|record| record.token == digest).filter(|record| {
             concluded.as_ref().is_none_or(|outcome| outcome.attempt < record.attempt)
         });
-        let last = concluded
-            .filter(|record| record.generation == session.generation && record.token == digest);
+        let last = concluded.filter(|record| record.token == digest);
         let failures = match last.as_ref().map(|record| &record.verdict) {
             Some(Verdict::Failed { failures, .. }) => *failures,
             _ => 0,
@@ -120,9 +147,10 @@ pub(super) fn read_secured(session: &Session, secured: SecuredReply) -> Result<G
 }
 
 impl Refresh<'_> {
-    async fn run(mut self) -> Result<(), Error> {
+    async fn run(mut self) -> Result<Done, Error> {
         if let Some((sent, result)) = self.rolled_forward()? {
-            return self.finish(sent, result);
+            self.finish(sent, result)?;
+            return Ok(Done::RolledForward);
         }
         let limit = tokio::time::Instant::now() + ANSWER_LIMIT;
         let (mut sent, mut result) = self.attempt(limit).await?;
@@ -132,7 +160,8 @@ impl Refresh<'_> {
             self.unknown_since.get_or_insert(sent);
             (sent, result) = self.attempt(limit).await?;
         }
-        self.finish(sent, result)
+        self.finish(sent, result)?;
+        Ok(Done::Asked)
     }
 
     /// The answer to an unfinished attempt, if its worker lived to secure one that decides.
@@ -185,7 +214,7 @@ impl Refresh<'_> {
         let verdict = match result {
             Ok(grant) => {
                 let renewed = renewed(&self.session, grant, sent);
-                persist(COMMIT_LIMIT, || self.store.save(&self.lock, &renewed))?;
+                persist(COMMIT_LIMIT, || self.store.save(self.lock, &renewed))?;
                 Verdict::Renewed
             }
             // The reply is lost to us, but the attempt stays announced: the next holder repeats it.
@@ -202,7 +231,6 @@ impl Refresh<'_> {
         };
         let outcome = Outcome {
             attempt: self.attempt,
-            generation: self.session.generation,
             token: self.digest,
             at: self.broker.clock.now(),
             unknown_since: self.unknown_since,

@@ -16,8 +16,9 @@ pub enum InputError {
     Io(io::Error),
 }
 
-/// Reads up to and without the first empty line, or to the end of the stream. What stands after
-/// the empty line is left unread: a caller may keep its pipe open.
+/// Reads up to and without the first empty line, or to the end of the stream, and does not wait for
+/// more: a caller may keep its pipe open. What stands after the empty line is ignored, though the
+/// buffer of `input` may have taken some of it.
 ///
 /// # Errors
 /// Where a limit is passed, or the stream fails.

@@ -114,14 +114,14 @@ pub struct Answer {
 }
 
 /// A request that was not understood. It names the line, so that a caller can find it, and never
-/// shows a value, which may be a token.
+/// shows a line or the value of a secret.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     #[error(
         "no operation: give get, store or erase as an argument or as the first line of standard input"
     )]
     NoOperation,
-    #[error("unknown operation {0:?}: give get, store or erase")]
+    #[error("unknown operation{0}: give get, store or erase")]
     UnknownOperation(String),
     #[error("the operation is {argument} on the command line but {input} on standard input")]
     TwoOperations { argument: &'static str, input: &'static str },

@@ -118,8 +118,11 @@ fn text(line: usize, bytes: &[u8]) -> Result<&str, RequestError> {
 
 fn parse_operation(line: &str) -> Result<Operation, RequestError> {
     let name = line.trim_matches([' ', '\t']);
-    let shown = || name.chars().take(40).collect();
-    Operation::named(name).ok_or_else(|| RequestError::UnknownOperation(shown()))
+    Operation::named(name).ok_or_else(|| {
+        // A short word is a misspelled operation; anything else may be a token.
+        let word = name.len() <= 16 && name.bytes().all(|byte| byte.is_ascii_lowercase());
+        RequestError::UnknownOperation(if word { format!(" {name}") } else { String::new() })
+    })
 }
 
 /// The known keys of one request.
@@ -143,10 +146,10 @@ impl<'a> Fields<'a> {
     }
 
     fn version(&self) -> Result<Option<Version>, RequestError> {
-        match self.get("version").map(str::parse::<u32>) {
+        match self.get("version").map(digits) {
             None => Ok(None),
             // Whoever knows a later version knows this one too.
-            Some(Ok(1..)) => Ok(Some(Version::V1)),
+            Some(Some(1..=0xffff_ffff)) => Ok(Some(Version::V1)),
             Some(_) => Err(bad("version", "is not a version that this program knows: it knows 1")),
         }
     }
@@ -155,18 +158,20 @@ impl<'a> Fields<'a> {
         let site = self.get("site").map(SiteName::parse).transpose();
         let org = match self.get("org") {
             None => None,
-            Some(org) => Some(
-                OrgLabel::parse(org)
-                    .ok_or_else(|| bad("org", "is not an organization: it has 1 to 128 bytes"))?,
-            ),
+            Some(org) => Some(OrgLabel::parse(org).ok_or_else(|| {
+                bad(
+                    "org",
+                    "is not an organization: it has 1 to 128 bytes and no control characters",
+                )
+            })?),
         };
         Ok(Target { site: site.map_err(|error| bad("site", error))?, org })
     }
 
     fn min_ttl(&self) -> Result<Option<Duration>, RequestError> {
-        match self.get("min_ttl").map(str::parse::<u64>) {
+        match self.get("min_ttl").map(digits) {
             None => Ok(None),
-            Some(Ok(seconds)) if seconds <= LONGEST_MIN_TTL => {
+            Some(Some(seconds)) if seconds <= LONGEST_MIN_TTL => {
                 Ok(Some(Duration::from_secs(seconds)))
             }
             Some(_) => Err(bad("min_ttl", "is not a number of seconds within a year")),
@@ -197,10 +202,13 @@ impl<'a> Fields<'a> {
     }
 
     fn expiry(&self) -> Result<Expiry, RequestError> {
-        let seconds = |key| match self.get(key).map(str::parse::<i64>) {
+        let seconds = |key| match self.get(key) {
             None => Ok(None),
-            Some(Ok(seconds)) => Ok(Some(seconds)),
-            Some(Err(_)) => Err(bad(key, "is not a number of seconds")),
+            Some(text) if text.starts_with('+') => Err(bad(key, "is not a number of seconds")),
+            Some(text) => match text.parse() {
+                Ok(seconds) => Ok(Some(seconds)),
+                Err(_) => Err(bad(key, "is not a number of seconds")),
+            },
         };
         match (seconds("expires_at")?, seconds("expires_in")?) {
             (Some(_), Some(_)) => Err(bad("expires_in", "stands beside expires_at: give one")),
@@ -217,6 +225,11 @@ impl<'a> Fields<'a> {
         })?;
         Ok(Some(secret))
     }
+}
+
+/// A number without a sign.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 fn bad(key: &'static str, why: impl std::fmt::Display) -> RequestError {
@@ -247,7 +260,8 @@ mod tests {
         assert!(matches!(parse(b"get\nsite=us1", Some(Operation::Get)), Ok(Request::Get(_))));
         assert_eq!(error("site=us1"), RequestError::NoOperation);
         assert_eq!(error(""), RequestError::NoOperation);
-        assert_eq!(error("fetch"), RequestError::UnknownOperation("fetch".into()));
+        assert_eq!(error("fetch"), RequestError::UnknownOperation(" fetch".into()));
+        assert_eq!(error("eyJhbGciOi"), RequestError::UnknownOperation(String::new()));
         let two = parse(b"get", Some(Operation::Store)).unwrap_err();
         assert_eq!(two, RequestError::TwoOperations { argument: "store", input: "get" });
     }
@@ -293,7 +307,16 @@ mod tests {
         }
         let not_utf8 = parse(b"get\norg=\xff", None).unwrap_err();
         assert!(matches!(not_utf8, RequestError::BadCharacter { line: 2, .. }));
-        for bad in ["version=0", "version=x", "min_ttl=-1", "min_ttl=1h", "site=us9", "org="] {
+        for bad in [
+            "version=0",
+            "version=x",
+            "version=+1",
+            "min_ttl=-1",
+            "min_ttl=+1",
+            "min_ttl=1h",
+            "site=us9",
+            "org=",
+        ] {
             let error = error(&format!("get\n{bad}"));
             assert!(matches!(error, RequestError::BadValue { .. }), "{bad}: {error}");
         }

@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs2::FileExt;
 use serde::de::DeserializeOwned;
@@ -103,13 +104,30 @@ struct ReplyHead {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     pub attempt: Attempt,
-    /// Of the session that it was about; an outcome says nothing about a later one.
-    pub generation: Generation,
+    /// Of the refresh token that was presented; an outcome says nothing about another.
     pub token: TokenDigest,
     pub at: Timestamp,
     /// When the first request with this token was sent whose answer nobody saw.
     pub unknown_since: Option<Timestamp>,
     pub verdict: Verdict,
+}
+
+/// No outcome forbids the next request for longer; one that seems to was written by another clock.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+impl Outcome {
+    /// Whether it still keeps anybody from the next request.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        match &self.verdict {
+            Verdict::Renewed => false,
+            Verdict::Ended { .. } => true,
+            Verdict::Failed { not_before, .. } => {
+                let left = not_before.since(now);
+                !left.is_zero() && left <= LONGEST_WAIT && now >= self.at
+            }
+        }
+    }
 }
 
 /// How an attempt ended.

@@ -46,7 +46,8 @@ impl<'a> SessionStore<'a> {
     }
 
     /// Chooses the session for a request that named `site` and `org`, or left them out: then the
-    /// one chosen with `dd-oauth use` counts, and else the only one there is.
+    /// one chosen with `dd-oauth use` counts, else the one without an organization at a site that
+    /// was named, else the only one there is.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -80,6 +81,15 @@ impl<'a> SessionStore<'a> {
             && let Some(position) = fitting.iter().position(|name| *name == selected)
         {
             return Ok(Choice::Session(fitting.swap_remove(position)));
+        }
+        if fitting.len() > 1
+            && let (Some(SiteName::Site(site)), None) = (site, org)
+        {
+            // The session without an organization has no other name than its site.
+            let name = SessionName { site: site.clone(), org: None };
+            if fitting.contains(&name) {
+                return Ok(Choice::Session(name));
+            }
         }
         Ok(match fitting.len() {
             0 => Choice::None,

@@ -13,8 +13,10 @@
 //!   not yet secured may cost a session.
 
 #[path = "../suite/home.rs"]
+#[allow(dead_code, reason = "the suite uses the rest of it")]
 mod home;
 #[path = "../suite/peers.rs"]
+#[allow(dead_code, reason = "the suite uses the rest of it")]
 mod peers;
 
 mod counts;
