@@ -3,11 +3,13 @@
 // The comments here are the help text, which people read without markup.
 #![allow(clippy::doc_markdown)]
 
+use std::io::Write;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Flags;
+use crate::error::Error;
 use crate::scope::Scopes;
 use crate::session::OrgLabel;
 use crate::site::SiteName;
@@ -23,6 +25,35 @@ pub struct CommandLine {
     pub target: TargetFlags,
     #[command(subcommand)]
     pub verb: Option<Verb>,
+}
+
+impl CommandLine {
+    /// Reads the command line of this process; nothing where it asked for help or the version,
+    /// which were printed.
+    ///
+    /// # Errors
+    /// Where it means nothing, in one line, or where the help could not be printed.
+    pub fn read() -> Result<Option<Self>, Error> {
+        match Self::try_parse() {
+            Ok(line) => Ok(Some(line)),
+            Err(error) if error.use_stderr() => Err(Error::CommandLine(in_one_line(&error))),
+            Err(help) => {
+                let printed = help.print().and_then(|()| std::io::stdout().flush());
+                printed.map(|()| None).map_err(Error::Output)
+            }
+        }
+    }
+}
+
+/// What is wrong with a command line, without the usage that clap shows below it.
+fn in_one_line(error: &clap::Error) -> String {
+    let mut text = error.render().to_string();
+    for tail in ["\n\nFor more information", "\n\nUsage:"] {
+        text.truncate(text.rfind(tail).unwrap_or(text.len()));
+    }
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    format!("{}; see `dd-oauth --help`", lines.join(" "))
 }
 
 /// Which session is meant.

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -43,10 +44,19 @@ impl Environment {
         (self.0)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// The value of a variable as text; an empty one, or one that is not text, counts as unset.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<String> {
-        self.path(name)?.into_os_string().into_string().ok()
+    /// The value of a variable as text; an empty one counts as unset.
+    ///
+    /// # Errors
+    /// Where it is not UTF-8: taken as unset, it would let another session be meant.
+    pub fn text(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(path) = self.path(variable) else { return Ok(None) };
+        match path.into_os_string().into_string() {
+            Ok(text) => Ok(Some(text)),
+            Err(value) => {
+                let why = format!("{} is not UTF-8", value.display());
+                Err(ConfigError::BadVariable { variable, why })
+            }
+        }
     }
 }
 
@@ -115,8 +125,8 @@ pub enum ConfigError {
     NoHome(&'static str),
     #[error("{variable} is {value:?}, which is not an absolute path")]
     NotAbsolute { variable: &'static str, value: PathBuf },
-    #[error("{variable} is {value:?}: {why}")]
-    BadVariable { variable: &'static str, value: String, why: String },
+    #[error("{variable} cannot be used: {why}")]
+    BadVariable { variable: &'static str, why: String },
     #[error("{} cannot be used: {why}", .path.display())]
     BadFile { path: PathBuf, why: String },
 }
@@ -153,7 +163,9 @@ impl Config {
         let parse_site = |text: &str| SiteName::parse(text).map_err(|error| error.to_string());
         let parse_org = |text: &str| {
             OrgLabel::parse(text).ok_or_else(|| {
-                "an organization has 1 to 128 bytes and no control characters".to_string()
+                format!(
+                    "{text:?} is not an organization: it has 1 to 128 bytes and no control characters"
+                )
             })
         };
         Ok(Self {
@@ -169,7 +181,7 @@ impl Config {
     /// # Errors
     /// Where it cannot be read, or says something that is not known.
     pub fn file(&self) -> Result<ConfigFile, ConfigError> {
-        match std::fs::read_to_string(&self.file) {
+        match read_plain_file(&self.file) {
             Ok(text) => ConfigFile::parse(&self.file, &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 ConfigFile::parse(&self.file, "")
@@ -189,12 +201,10 @@ impl Config {
         environment: &Environment,
     ) -> Result<Setting<Interactive>, ConfigError> {
         const VARIABLE: &str = "DD_OAUTH_INTERACTIVE";
-        if let Some(value) = environment.text(VARIABLE) {
-            let why = "give auto, never or always".to_string();
-            let value = Interactive::named(&value).ok_or(ConfigError::BadVariable {
-                variable: VARIABLE,
-                value,
-                why,
+        if let Some(text) = environment.text(VARIABLE)? {
+            let value = Interactive::named(&text).ok_or_else(|| {
+                let why = format!("{text:?} is unknown; give auto, never or always");
+                ConfigError::BadVariable { variable: VARIABLE, why }
             })?;
             return Ok(Setting { value, source: Source::Variable(VARIABLE) });
         }
@@ -214,7 +224,7 @@ impl Config {
     ) -> Result<Option<u16>, ConfigError> {
         let parse = |text: &str| match text.parse::<u16>() {
             Ok(port) if port > 0 => Ok(port),
-            _ => Err("it is not a port".to_string()),
+            _ => Err(format!("{text:?} is not a port")),
         };
         let flag_name = "--callback-port";
         let variable = "DD_OAUTH_CALLBACK_PORT";
@@ -255,6 +265,15 @@ fn first_lines(error: &toml::de::Error) -> String {
     error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
+/// Reads a text that may not be there; what is no plain file is an error and not a wait.
+fn read_plain_file(path: &Path) -> io::Result<String> {
+    let file = platform::private_file().read(true).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    io::read_to_string(file)
+}
+
 fn absolute(
     environment: &Environment,
     variable: &'static str,
@@ -275,15 +294,10 @@ fn setting<T>(
     if let Some(value) = flag {
         return Ok(Some(Setting { value, source: Source::Flag(flag_name) }));
     }
-    let Some(value) = environment.path(variable) else { return Ok(None) };
-    let text = value.to_string_lossy().into_owned();
-    if value.to_str().is_none() {
-        let why = "it is not UTF-8".to_string();
-        return Err(ConfigError::BadVariable { variable, value: text, why });
-    }
+    let Some(text) = environment.text(variable)? else { return Ok(None) };
     match parse(&text) {
         Ok(value) => Ok(Some(Setting { value, source: Source::Variable(variable) })),
-        Err(why) => Err(ConfigError::BadVariable { variable, value: text, why }),
+        Err(why) => Err(ConfigError::BadVariable { variable, why }),
     }
 }
 

@@ -44,6 +44,9 @@ impl ExitKind {
 /// Any failure of a command. Each layer has its own error; this joins them for `main`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The command line means nothing.
+    #[error("{0}")]
+    CommandLine(String),
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(transparent)]
@@ -75,7 +78,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::Request(_) | Self::Scope(_) | Self::Config(_) => ExitKind::Usage,
+            Self::CommandLine(_) | Self::Request(_) | Self::Scope(_) | Self::Config(_) => {
+                ExitKind::Usage
+            }
             Self::Site(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Lock(error) => error.kind(),

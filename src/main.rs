@@ -2,23 +2,23 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use dd_oauth::cli::CommandLine;
 use dd_oauth::clock::Clock;
 use dd_oauth::command;
 use dd_oauth::config::Environment;
 use dd_oauth::platform;
+use dd_oauth::terminal;
 
 fn main() -> ExitCode {
     platform::forbid_memory_dumps();
-    let line = CommandLine::parse();
-    match command::run(line, &Environment::process(), Clock::system()) {
+    let done = match CommandLine::read() {
+        Ok(Some(line)) => command::run(line, &Environment::process(), Clock::system()),
+        other => other.map(|_| ()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            use std::io::Write;
-            // Nobody may be listening; the exit code says it all the same.
-            let _ = writeln!(std::io::stderr(), "dd-oauth: {error}");
+            terminal::tell(&error.to_string());
             ExitCode::from(error.kind().code())
         }
     }

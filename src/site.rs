@@ -89,9 +89,10 @@ pub enum SiteName {
 pub enum SiteError {
     #[error("{0:?} is not a site: give a Datadog site such as datadoghq.eu or its short name ({labels})", labels = labels())]
     Unknown(String),
-    #[error("site {0:?} is not https: plain http is used only for http://127.0.0.1:PORT")]
+    #[error("{0:?} is not https: plain http is used only for http://127.0.0.1:PORT")]
     NotHttps(String),
-    #[error("site {0:?} has more than a host: leave out path, port and user")]
+    /// Only the host is told: what stands around it may be a password.
+    #[error("there is more than the host {0:?}: leave out path, port and user")]
     MoreThanHost(String),
     #[error("{0:?} is a loopback address without a port: write http://127.0.0.1:PORT")]
     LoopbackWithoutPort(String),
@@ -140,8 +141,9 @@ impl SiteName {
             && url.query().is_none()
             && url.fragment().is_none()
             && url.path() == "/";
+        let more = || SiteError::MoreThanHost(url.host_str().unwrap_or_default().to_string());
         if !bare {
-            return Err(SiteError::MoreThanHost(text.to_string()));
+            return Err(more());
         }
         match url.host() {
             Some(Host::Ipv4(address)) if address.octets() == [127, 0, 0, 1] => {
@@ -158,9 +160,7 @@ impl SiteName {
             Some(Host::Domain(_)) if url.scheme() == "http" => {
                 Err(SiteError::NotHttps(text.to_string()))
             }
-            Some(Host::Domain(_)) if url.port().is_some() => {
-                Err(SiteError::MoreThanHost(text.to_string()))
-            }
+            Some(Host::Domain(_)) if url.port().is_some() => Err(more()),
             Some(Host::Domain(host)) => Self::of_host(host).ok_or_else(unknown),
             _ if url.scheme() == "http" => Err(SiteError::NotHttps(text.to_string())),
             _ => Err(unknown()),
@@ -331,8 +331,11 @@ mod tests {
             "https://datadoghq.com?x=.evil.test",
             "datadoghq.com:8443",
         ] {
-            assert_eq!(SiteName::parse(text), Err(SiteError::MoreThanHost(text.into())), "{text}");
+            let error = SiteName::parse(text).unwrap_err();
+            assert!(matches!(error, SiteError::MoreThanHost(_)), "{text}");
         }
+        let error = SiteName::parse("https://user:canary@datadoghq.com").unwrap_err();
+        assert!(!error.to_string().contains("canary"), "{error}");
         for text in
             ["", "us9", "ftp://datadoghq.com", "data dog.com", "a..b", "\0", "[::1]", "10.0.0.1"]
         {

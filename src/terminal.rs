@@ -30,9 +30,9 @@ impl Terminal {
         }
     }
 
-    /// Says one line. Nobody may be listening, which is no reason to fail.
+    /// As [`tell`].
     pub fn say(&self, line: &str) {
-        let _ = writeln!(io::stderr(), "dd-oauth: {line}");
+        tell(line);
     }
 
     /// Says that something is wrong, though the answer is good.
@@ -49,9 +49,32 @@ impl Terminal {
     }
 }
 
+/// Says one line on standard error. Nobody may be listening, which is no reason to fail. Control
+/// characters, which a path or a server may have put into it, are shown and not obeyed.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "dd-oauth: {}", without_control_characters(line));
+}
+
+fn without_control_characters(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for character in line.chars() {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_is_one_line_whatever_is_in_it() {
+        assert_eq!(without_control_characters("a\nä\u{1b}[31m\t"), "a\\nä\\u{1b}[31m\\t");
+    }
 
     #[test]
     fn a_login_needs_a_person_or_an_order() {

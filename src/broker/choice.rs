@@ -98,6 +98,7 @@ pub enum Standing {
 impl Standing {
     /// By the last outcome, as far as it is about this refresh token and still forbids anything. A
     /// `store` or `erase` of an access token in between changes nothing about that.
+    #[must_use]
     pub fn of(session: &Session, outcome: Option<&Outcome>, now: Timestamp) -> Self {
         let Renewal::Possible { refresh_token, .. } = &session.renewal else {
             return Self::NotRenewable;
@@ -110,6 +111,7 @@ impl Standing {
     }
 
     /// By the outcome for which somebody waited, however long ago that was.
+    #[must_use]
     pub fn after(outcome: &Outcome, now: Timestamp) -> Self {
         match &outcome.verdict {
             Verdict::Renewed => Self::Live,

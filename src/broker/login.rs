@@ -17,8 +17,8 @@ use crate::oauth::{
 };
 use crate::scope::Scopes;
 use crate::session::{
-    Access, ClientId, Generation, Installation, Lifetime, OrgLabel, Registration, Registrations,
-    Renewal, Session, SessionName, SessionStore,
+    Access, Choice, ClientId, Generation, Installation, Lifetime, OrgLabel, Registration,
+    Registrations, Renewal, Session, SessionName, SessionStore,
 };
 use crate::site::{Site, SiteName, VanityHost};
 
@@ -110,6 +110,7 @@ impl Broker<'_> {
         {
             return Ok(session);
         }
+        Self::ensure_replaceable(&installation, wish)?;
         // A caller of `get` was told how long that takes at the most, another's login included.
         let limit = if wish.typed { LOGIN_LIMIT } else { deadline.remaining() };
         let session = oauth::block_on(self.converse(&installation, wish, &site, vanity, limit))?;
@@ -130,6 +131,17 @@ impl Broker<'_> {
             !matches!(Need::of(&session.access, None, self.clock.now()), Need::Renewal)
         };
         Ok(session.filter(good))
+    }
+
+    /// Finds out whether what is stored can be opened, before a person is asked: a session that
+    /// is damaged, or whose key is gone, is not written over.
+    fn ensure_replaceable(installation: &Installation, wish: &LoginWish) -> Result<(), Error> {
+        let store = SessionStore::of(installation);
+        store.ensure_key()?;
+        if let Choice::Session(name) = store.choose(Some(&wish.site), wish.org.as_ref())? {
+            store.load(&name)?;
+        }
+        Ok(())
     }
 
     /// The conversation with server and browser.

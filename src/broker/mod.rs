@@ -15,7 +15,7 @@ use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, GetRequest};
 use crate::session::{Access, Installation, Renewal, Session, SessionName, SessionStore};
-use crate::site::SiteName;
+use crate::site::{SiteError, SiteName};
 use crate::terminal::Terminal;
 
 use choice::Wanted;
@@ -204,7 +204,7 @@ impl Broker<'_> {
         let loopback = matches!(&site, SiteName::Site(site) if site.is_loopback());
         // An untrusted loopback site may be logged in to, but only by a person who types it.
         let trusted = match self.ensure_trusted(&site, false) {
-            Err(_) if loopback => false,
+            Err(Error::Site(SiteError::Untrusted(_))) if loopback => false,
             other => other.map(|()| true)?,
         };
         let interactive = self.config.interactive(self.environment)?.value;

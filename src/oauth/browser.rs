@@ -19,7 +19,7 @@ impl Browser {
     /// What `$BROWSER` says, else the system's own.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
-        match environment.text("BROWSER") {
+        match environment.path("BROWSER") {
             Some(commands) => {
                 // Separated as paths are: by colons, or by semicolons where colons are in paths.
                 let commands = std::env::split_paths(&commands);

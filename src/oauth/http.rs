@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Certificate;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::config::Environment;
@@ -26,6 +27,20 @@ pub struct Reply {
     /// Seconds that the server asks us to wait (`Retry-After`), counted from now.
     pub retry_after: Option<Duration>,
     pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Reply {
+    /// The body as a JSON object. (Serde by itself takes an array for the fields in their order.)
+    #[must_use]
+    pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        if self.may_be_object() { serde_json::from_slice(&self.body).ok() } else { None }
+    }
+
+    /// Whether the body begins as a JSON object does.
+    #[must_use]
+    pub fn may_be_object(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"{")
+    }
 }
 
 /// A request without a whole reply.

@@ -37,19 +37,21 @@ pub async fn register(
     let refused = |why: String| LoginError::RegistrationRefused { why };
     match reply.status {
         200..=299 => {
-            let registered: Registered = serde_json::from_slice(&reply.body)
-                .map_err(|_| refused("its answer has no client_id".into()))?;
+            let registered: Registered =
+                reply.json().ok_or_else(|| refused("its answer has no client_id".into()))?;
             ClientId::parse(&registered.client_id)
                 .ok_or_else(|| refused("its client_id is not one".into()))
         }
         404 => Err(LoginError::NoRegistration { url: Endpoints::of(site, None).register }),
-        status @ 500..=599 => Err(HttpError::Status { host: site.to_string(), status }.into()),
-        status => Err(match serde_json::from_slice::<Refused>(&reply.body) {
-            Ok(Refused { error, error_description }) => {
+        status @ (408 | 429 | 500..=599) => {
+            Err(HttpError::Status { host: site.to_string(), status }.into())
+        }
+        status => Err(match reply.json() {
+            Some(Refused { error, error_description }) => {
                 let description = quotable(&error_description);
                 refused(format!("{}{}", quotable(&error), super::described(&description)))
             }
-            Err(_) => refused(format!("status {status}")),
+            None => refused(format!("status {status}")),
         }),
     }
 }

@@ -159,12 +159,15 @@ fn judge(reply: &Reply) -> Result<HttpResponse, TokenError> {
         Err(TokenError::Declined { status: reply.status, retry_after: reply.retry_after, hint })
     };
     match reply.status {
+        200 if !reply.may_be_object() => {
+            return Err(TokenError::Unreadable { why: "it is not JSON with an access_token" });
+        }
         200 => {}
         500 | 502 | 504 => return Err(TokenError::ServerFailed { status: reply.status }),
         201..=299 => return Err(TokenError::Unreadable { why: "its status is not 200" }),
         300..=399 => return declined(": a redirect, which is never followed with a token"),
         408 | 429 | 503 => return declined(""),
-        _ if serde_json::from_slice::<BasicErrorResponse>(&reply.body).is_err() => {
+        _ if reply.json::<BasicErrorResponse>().is_none() => {
             return declined("");
         }
         _ => {}
@@ -213,7 +216,8 @@ struct TokenReply {
     refresh_token: Option<oauth2::RefreshToken>,
     // Raw, as a number that fits no type would make the whole response unreadable.
     expires_in: Option<Box<RawValue>>,
-    scope: Option<String>,
+    // Raw, as some servers send a list.
+    scope: Option<Box<RawValue>>,
 }
 
 impl TokenReply {
@@ -236,7 +240,10 @@ impl TokenReply {
         // Whole seconds, rounded down; what a float cannot hold is absurd anyway.
         #[allow(clippy::cast_possible_truncation)]
         let expires_in = self.expires_in.as_deref().and_then(number).map(|seconds| seconds as i64);
-        let scopes = self.scope.as_deref().and_then(|scope| Scopes::parse(scope).ok());
+        let scopes = self
+            .scope
+            .as_deref()
+            .and_then(|raw| Scopes::parse(&serde_json::from_str::<String>(raw.get()).ok()?).ok());
         Ok(Grant { access_token, refresh_token, expires_in, scopes })
     }
 }

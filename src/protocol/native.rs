@@ -118,11 +118,10 @@ fn text(line: usize, bytes: &[u8]) -> Result<&str, RequestError> {
 
 fn parse_operation(line: &str) -> Result<Operation, RequestError> {
     let name = line.trim_matches([' ', '\t']);
-    Operation::named(name).ok_or_else(|| {
-        // A short word is a misspelled operation; anything else may be a token.
-        let word = name.len() <= 16 && name.bytes().all(|byte| byte.is_ascii_lowercase());
-        RequestError::UnknownOperation(if word { format!(" {name}") } else { String::new() })
-    })
+    // Only what can be a misspelt operation is shown: anything else may be a token.
+    let is_word = name.len() <= 12 && name.bytes().all(|byte| byte.is_ascii_lowercase());
+    let shown = || if is_word { format!(" {name:?}") } else { " on line 1".into() };
+    Operation::named(name).ok_or_else(|| RequestError::UnknownOperation(shown()))
 }
 
 /// The known keys of one request.
@@ -260,8 +259,8 @@ mod tests {
         assert!(matches!(parse(b"get\nsite=us1", Some(Operation::Get)), Ok(Request::Get(_))));
         assert_eq!(error("site=us1"), RequestError::NoOperation);
         assert_eq!(error(""), RequestError::NoOperation);
-        assert_eq!(error("fetch"), RequestError::UnknownOperation(" fetch".into()));
-        assert_eq!(error("eyJhbGciOi"), RequestError::UnknownOperation(String::new()));
+        assert_eq!(error("fetch"), RequestError::UnknownOperation(" \"fetch\"".into()));
+        assert_eq!(error("eyJhbGciOi"), RequestError::UnknownOperation(" on line 1".into()));
         let two = parse(b"get", Some(Operation::Store)).unwrap_err();
         assert_eq!(two, RequestError::TwoOperations { argument: "store", input: "get" });
     }

@@ -52,8 +52,11 @@ pub fn read(path: &Path, privacy: Privacy, limit: u64) -> Result<Option<Vec<u8>>
 /// Checks that an open file is a plain file of the user's own; its length.
 pub fn check_open(file: &File, path: &Path, privacy: Privacy) -> Result<u64, StorageError> {
     let metadata = file.metadata().map_err(io_error("look at", path))?;
-    if !metadata.is_file() {
+    if metadata.is_dir() {
         return Err(io_error("read", path)(ErrorKind::IsADirectory.into()));
+    }
+    if !metadata.is_file() {
+        return Err(io_error("read", path)(std::io::Error::other("it is not a plain file")));
     }
     refuse_foreign(path, platform::not_private(&metadata, privacy))?;
     Ok(metadata.len())

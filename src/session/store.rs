@@ -115,7 +115,12 @@ impl<'a> SessionStore<'a> {
             let Some(stem) = file.to_str().and_then(|file| file.strip_suffix(".session")) else {
                 continue;
             };
-            names.extend(self.name_of_file(stem)?);
+            match self.name_of_file(stem) {
+                Ok(name) => names.extend(name),
+                // It cannot be told whose it is, and it keeps no other from answering.
+                Err(StorageError::Corrupt { .. } | StorageError::Newer { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         names.sort_by_key(SessionName::file_stem);
         Ok(names)
@@ -156,6 +161,14 @@ impl<'a> SessionStore<'a> {
         };
         let key = self.installation.key()?;
         file::read(&bytes, &path, name, key, self.installation.key_home().path()).map(Some)
+    }
+
+    /// Checks that the sealing key is there.
+    ///
+    /// # Errors
+    /// Where it is missing, damaged, or open to others.
+    pub fn ensure_key(&self) -> Result<(), StorageError> {
+        self.installation.key().map(|_| ())
     }
 
     /// Writes a session, for good or not at all. `_lock` is its [`SessionStore::lock_path`].

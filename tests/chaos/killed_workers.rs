@@ -47,7 +47,7 @@ fn kill_one(phase: &Phase, repetition: bool, peer: &Peer, home: &Home, counts: &
     home.make_stale();
     peer.clear_log();
     if !phase.acts {
-        let fault = json!({"endpoint": "token", "kind": "status", "status": 503, "times": 1});
+        let fault = json!({"endpoint": "token", "kind": "status", "status": 503});
         peer.fault(&fault);
     }
     let (call, when) = phase.call.split_once(':').expect("it has both");

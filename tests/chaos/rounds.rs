@@ -228,9 +228,10 @@ impl Round<'_> {
     fn look_for_leftovers(&mut self) {
         let entries = std::fs::read_dir(self.home.sessions()).expect("it is there");
         for entry in entries {
-            let name = entry.expect("it can be read").file_name().to_string_lossy().into_owned();
-            if name.ends_with(".new") || name.starts_with(".new") {
-                self.complain(&format!("{name} is left behind"));
+            let path = entry.expect("it can be read").path();
+            if path.to_string_lossy().contains("/.new-") || path.extension() == Some("new".as_ref())
+            {
+                self.complain(&format!("{} is left behind", path.display()));
             }
         }
     }

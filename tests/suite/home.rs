@@ -1,5 +1,6 @@
 //! A home of its own for each test, and the program run in it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -74,6 +75,27 @@ impl Home {
         let file = files.next().unwrap_or_else(|| panic!("no .{ending}"));
         assert!(files.next().is_none(), "there is more than one .{ending}");
         file
+    }
+
+    /// Everything that must outlive bad input: each file of the installation and its key, but
+    /// not the locks and journals, which a failed attempt may write.
+    pub fn stored(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut directories = vec![self.path().join(".local")];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                let ending = path.extension().unwrap_or_default().to_str().unwrap();
+                if path.is_dir() {
+                    directories.push(path);
+                } else if !ending.ends_with("-holder")
+                    && !["lock", "login", "journal"].contains(&ending)
+                {
+                    files.insert(path.clone(), std::fs::read(path).unwrap());
+                }
+            }
+        }
+        files
     }
 
     /// How often a browser was opened.
@@ -170,6 +192,15 @@ impl Run {
             assert!(self.stderr.contains(word), "no {word:?} in {self:?}");
         }
         assert!(!self.stderr.contains("panicked"), "{self:?}");
+    }
+
+    /// As [`Run::fails`], for a login that had already said where to log in.
+    #[track_caller]
+    pub fn fails_after_prompt(&self, code: i32, words: &[&str]) {
+        let (prompt, stderr) = self.stderr.split_once('\n').unwrap_or_default();
+        assert!(prompt.starts_with("dd-oauth: ") && prompt.contains("log in to"), "{self:?}");
+        let (stdout, stderr) = (self.stdout.clone(), stderr.to_string());
+        Self { code: self.code, stdout, stderr }.fails(code, words);
     }
 
     /// Insists on success without a word on standard error.

@@ -104,7 +104,7 @@ mod rejected {
 
     use super::{Home, Kind, Peer};
 
-    const LATER: Duration = Duration::from_secs(60);
+    const LATER: Duration = Duration::from_mins(1);
 
     #[test]
     fn a_rejected_token_is_renewed_once_it_is_past_its_first_moments() {

@@ -1,10 +1,21 @@
 //! Runs the real binary, each test in a home of its own, against real servers.
 
+// Goes past the wait that a failure prescribes, which takes another time.
+#[cfg(feature = "test-clock")]
+mod bad_answers;
+mod bad_input;
+mod bad_login_answers;
+mod bad_settings;
+mod callback;
+mod damaged_files;
 mod disks;
 mod home;
 mod keeping;
 mod lifecycle;
 mod peers;
+// Its examples have a time of their own.
+#[cfg(feature = "test-clock")]
+mod protocol_document;
 mod storm;
 mod surroundings;
 mod trouble;

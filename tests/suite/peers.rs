@@ -30,7 +30,6 @@ pub struct Peer {
 pub struct Event {
     pub endpoint: String,
     pub grant: Option<String>,
-    pub client_id: Option<String>,
     pub status: u16,
     pub result: String,
     pub fault: Option<String>,
