@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::Flags;
 use crate::error::Error;
@@ -42,6 +42,20 @@ impl CommandLine {
                 printed.map(|()| None).map_err(Error::Output)
             }
         }
+    }
+}
+
+impl CommandLine {
+    /// What to say to a person who typed the bare name.
+    #[must_use]
+    pub fn usage() -> String {
+        let verbs = Self::command();
+        let names: Vec<_> = verbs
+            .get_subcommands()
+            .filter(|verb| !verb.is_hide_set())
+            .map(clap::Command::get_name)
+            .collect();
+        format!("usage: dd-oauth [{}]; see `dd-oauth --help`", names.join("|"))
     }
 }
 
@@ -160,7 +174,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         CommandLine::command().debug_assert();
     }
 

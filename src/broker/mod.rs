@@ -108,9 +108,13 @@ impl Broker<'_> {
         let Some(installation) = Installation::open(&self.config.paths)? else {
             return self.log_in_for(&wanted, request, None);
         };
-        match Self::choose(&installation, &wanted)? {
-            Some(name) => self.get_from(&installation, &name, &wanted, request),
-            None => self.log_in_for(&wanted, request, None),
+        if let Some(name) = Self::choose(&installation, &wanted)? {
+            self.get_from(&installation, &name, &wanted, request)
+        } else {
+            // The choice of `dd-oauth use` outlives its session.
+            let selected = SessionStore::of(&installation).selected()?;
+            let site = wanted.site.or(selected.map(|name| SiteName::Site(name.site)));
+            self.log_in_for(&Wanted { site, ..wanted }, request, None)
         }
     }
 

@@ -92,7 +92,12 @@ impl Broker<'_> {
             if let Some(outcome) = outcome_of(&store, &session)?
                 && outcome.attempt > known
             {
-                return Ok(Renewed::No(Standing::after(&outcome, self.clock.now())));
+                match (Standing::after(&outcome, self.clock.now()), reason) {
+                    // It was committed before we looked, and concluded after.
+                    (Standing::Live, Reason::ByHand) => return Ok(Renewed::Yes(session)),
+                    (Standing::Live, Reason::Stale(_)) => {}
+                    (standing, _) => return Ok(Renewed::No(standing)),
+                }
             }
             if let Some(secured) = secured_session(&store, &session, known, self.clock.now())? {
                 return Ok(Renewed::Yes(secured));

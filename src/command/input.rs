@@ -14,11 +14,7 @@ const PROGRESS_LIMIT: Duration = Duration::from_secs(5);
 /// Reads the request. With the operation as an argument, a terminal is an empty request.
 pub fn request(operation: Option<Operation>) -> Result<Request, Error> {
     let input = io::stdin();
-    let bytes = match (operation, input.is_terminal()) {
-        (Some(_), true) => Vec::new(),
-        (None, true) => return Err(RequestError::NoOperation.into()),
-        (_, false) => read(input)?,
-    };
+    let bytes = if input.is_terminal() { Vec::new() } else { read(input)? };
     Ok(native::parse(&bytes, operation)?)
 }
 

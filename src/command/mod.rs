@@ -12,7 +12,7 @@ mod token;
 mod use_session;
 mod worker;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::broker::Broker;
 use crate::cli::{CommandLine, GetFlags, Verb};
@@ -36,6 +36,7 @@ pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result
     let config = Config::read(flags, environment)?;
     let broker = Broker { config: &config, environment, clock, terminal: &terminal };
     match verb {
+        None if io::stdin().is_terminal() => Err(Error::CommandLine(CommandLine::usage())),
         None => operate(&broker, None, &GetFlags::default()),
         Some(Verb::Get(flags)) => operate(&broker, Some(Operation::Get), &flags),
         Some(Verb::Store) => operate(&broker, Some(Operation::Store), &GetFlags::default()),

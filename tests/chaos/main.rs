@@ -9,8 +9,10 @@
 //! - `repeating`: replies are lost, and the server grants a repetition. No loss.
 //! - `losing`: replies are lost at the judge, which grants none. A session may end, and only in a
 //!   round with a lost reply.
+//! - `killed callers`: `kill -9` of the caller and its group in each phase. No reuse, no loss.
 //! - `worker`: the worker itself is killed, phase by phase. Only an answer that was rotated and
 //!   not yet secured may cost a session.
+//! - `crowd`: as many processes at once as there is patience for, on one stale session.
 
 #[path = "../suite/home.rs"]
 #[allow(dead_code, reason = "the suite uses the rest of it")]
@@ -20,6 +22,8 @@ mod home;
 mod peers;
 
 mod counts;
+mod crowd;
+mod killed_callers;
 mod killed_workers;
 mod rounds;
 
@@ -63,8 +67,10 @@ fn main() -> ExitCode {
         });
         conclude(arm.name, counts);
     }
-    let kills = (refreshes / 160).clamp(2, 50);
+    let kills = (refreshes / 100).clamp(2, 100);
+    conclude("killed callers", killed_callers::run(seed, kills));
     conclude("worker, strict server", killed_workers::run(seed, kills, false));
     conclude("worker, repeating server", killed_workers::run(seed, kills, true));
+    conclude("crowd", crowd::run(if refreshes < 1000 { 200 } else { 1000 }));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -244,7 +244,7 @@ impl Round<'_> {
 }
 
 /// Sends a signal to a group, which may be gone already.
-fn signal(name: &str, target: i64) {
+pub fn signal(name: &str, target: i64) {
     let mut kill = Command::new("kill");
     kill.args(["-s", name, "--", &target.to_string()]).stderr(std::process::Stdio::null());
     kill.status().expect("kill runs");

@@ -21,7 +21,8 @@ fn logged_in() -> (Peer, Home) {
 }
 
 /// Answers refreshes with `answer` instead of acting on them.
-fn answer_with(peer: &Peer, mut answer: Value) {
+fn answer_with(peer: &Peer, answer: &Value) {
+    let mut answer = answer.clone();
     answer["endpoint"] = json!("token");
     answer["grant"] = json!("refresh_token");
     if answer["kind"].is_null() {
@@ -32,11 +33,11 @@ fn answer_with(peer: &Peer, mut answer: Value) {
 
 /// Makes refreshes fail with `answer`, and insists on a clear failure after `requests` that costs
 /// nothing: once the server is mended, the session goes on.
-fn fails_and_survives(peer: &Peer, home: &Home, answer: Value, requests: usize, words: &[&str]) {
+fn fails_and_survives(peer: &Peer, home: &Home, answer: &Value, requests: usize, words: &[&str]) {
     home.make_stale();
     let stored = home.stored();
     let before = peer.refreshes().len();
-    answer_with(peer, answer.clone());
+    answer_with(peer, answer);
     let run = home.run(&[], "get\n");
     run.fails(4, &["could not renew", "the next attempt"]);
     run.fails(4, words);
@@ -75,7 +76,7 @@ fn an_answer_that_is_no_token_response_costs_no_session() {
     ] {
         let answer = json!({"status": 200, "body": body, "content_type": "text/html"});
         // The server may have acted, so the request is repeated once.
-        fails_and_survives(&peer, &home, answer, 2, &["not a token response"]);
+        fails_and_survives(&peer, &home, &answer, 2, &["not a token response"]);
     }
 }
 
@@ -94,20 +95,20 @@ fn an_error_that_the_endpoint_did_not_mean_costs_no_session() {
         (418, "canary"),
     ] {
         let answer = json!({"status": status, "body": body, "content_type": "text/html"});
-        fails_and_survives(&peer, &home, answer, 1, &[&status.to_string()]);
+        fails_and_survives(&peer, &home, &answer, 1, &[&status.to_string()]);
     }
     let body = r#"{"error":"invalid_request","error_description":"line\r\nbreak\u001b[31m"}"#;
     let answer = json!({"status": 400, "body": body});
-    fails_and_survives(&peer, &home, answer, 1, &["invalid_request", "line"]);
+    fails_and_survives(&peer, &home, &answer, 1, &["invalid_request", "line"]);
 }
 
 #[test]
 fn an_endless_answer_is_not_read_to_its_end() {
     let (peer, home) = logged_in();
-    fails_and_survives(&peer, &home, json!({"kind": "endless"}), 2, &["more than", "bytes"]);
+    fails_and_survives(&peer, &home, &json!({"kind": "endless"}), 2, &["more than", "bytes"]);
     let body = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(40 * 1024));
     let answer = json!({"status": 200, "body": body});
-    fails_and_survives(&peer, &home, answer, 2, &["more than", "bytes"]);
+    fails_and_survives(&peer, &home, &answer, 2, &["more than", "bytes"]);
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn a_token_with_life_left_is_answered_whatever_the_server_says() {
     let stored = home.stored();
     // Less is left than a request usually wishes for.
     let nearly_over = Duration::from_secs(3600 - 30);
-    answer_with(&peer, json!({"status": 200, "body": "<html>canary</html>"}));
+    answer_with(&peer, &json!({"status": 200, "body": "<html>canary</html>"}));
     let run = home.run_later(nearly_over, &[], "get\n");
     assert_eq!((run.code, run.value("access_token")), (Some(0), token), "{run:?}");
     assert!(run.stderr.starts_with("dd-oauth: warning: "), "{run:?}");
@@ -140,7 +141,7 @@ fn a_refresh_token_never_follows_a_redirect() {
         json!({"status": 308, "headers": {"location": location}}),
         json!({"status": 307, "headers": {"location": "/oauth2/v1/token"}}),
     ] {
-        fails_and_survives(&peer, &home, answer, 1, &["redirect", "never followed"]);
+        fails_and_survives(&peer, &home, &answer, 1, &["redirect", "never followed"]);
     }
     let visitor = elsewhere.accept().unwrap_err();
     assert_eq!(visitor.kind(), ErrorKind::WouldBlock, "nobody came along the redirect");

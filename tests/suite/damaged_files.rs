@@ -277,9 +277,8 @@ fn a_damaged_journal_or_registration_costs_no_session() {
     assert_eq!(home.run(&["refresh"], "").code, Some(0));
     let journal = home.session_file("journal");
     let whole = std::fs::read(&journal).unwrap();
-    for damaged in
-        [&b""[..], b"nonsense", &whole[..100], &whole[..5000], &[0; 60_000], &[0xff; 60_000]]
-    {
+    let (zeros, ones) = (vec![0; 60_000], vec![0xff; 60_000]);
+    for damaged in [&b""[..], b"nonsense", &whole[..100], &whole[..5000], &zeros, &ones] {
         home.make_stale();
         std::fs::write(&journal, damaged).unwrap();
         assert!(peer.accepts(&home.get()));

@@ -142,6 +142,22 @@ fn an_answer_that_cannot_be_committed_is_answered_and_committed_later() {
 }
 
 #[test]
+fn a_secured_answer_survives_a_store_in_between() {
+    let peer = Peer::start(Kind::Judge);
+    let home = Home::at(&peer);
+    home.log_in();
+    home.make_stale();
+    get_with(&home, "rename:signal=KILL");
+    assert_eq!(peer.refreshes().len(), 1);
+    home.make_stale();
+    assert!(peer.accepts(&home.get()), "the only copy of the rotated token was not passed over");
+    home.make_stale();
+    assert!(peer.accepts(&home.get()));
+    let results: Vec<_> = peer.refreshes().into_iter().map(|event| event.result).collect();
+    assert!(!results.contains(&"reused".to_string()), "{results:?}");
+}
+
+#[test]
 fn a_disk_that_refuses_the_answer_for_a_while_costs_nothing() {
     let peer = Peer::start(Kind::Judge);
     let home = Home::at(&peer);

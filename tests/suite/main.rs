@@ -9,9 +9,11 @@ mod bad_settings;
 mod callback;
 mod damaged_files;
 mod disks;
+#[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod home;
 mod keeping;
 mod lifecycle;
+#[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod peers;
 // Its examples have a time of their own.
 #[cfg(feature = "test-clock")]

@@ -49,8 +49,8 @@ fn commands<'a>(block: impl Iterator<Item = (&'a str, usize)>) -> Result<Vec<Exa
             return Err(format!("line {line}: a block starts with a command"));
         };
         match text.strip_prefix("> ") {
-            Some(more) if last.output.is_empty() => last.command += &format!("\n{more}"),
-            _ => last.output += &format!("{text}\n"),
+            Some(more) if last.output.is_empty() => last.command.extend(["\n", more]),
+            _ => last.output.extend([text, "\n"]),
         }
     }
     Ok(commands)

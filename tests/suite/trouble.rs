@@ -58,6 +58,16 @@ fn what_the_server_declined_is_not_asked_again_before_its_time() {
 }
 
 #[test]
+fn a_store_in_between_does_not_let_the_server_be_asked_before_its_time() {
+    let stage = Stage::stale(Kind::Demo, false);
+    stage.fault(1, json!({"kind": "status", "status": 503, "headers": {"Retry-After": "200"}}));
+    stage.get().fails(4, &["503"]);
+    stage.home.make_stale();
+    stage.get().fails(4, &["503"]);
+    assert_eq!(stage.results(), ["faulted"]);
+}
+
+#[test]
 fn an_answer_that_was_lost_is_asked_for_once_more_at_once() {
     let faults = [
         json!({"kind": "lost"}),
