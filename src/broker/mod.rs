@@ -39,8 +39,14 @@ pub struct Broker<'a> {
 /// An answer, and what is to be done once the caller has it.
 pub struct Found {
     pub answer: Answer,
-    /// A session that is to be renewed behind the caller's back.
-    pub renew_after: Option<SessionName>,
+    /// What is to be done behind the caller's back.
+    pub renewal: Option<DueRenewal>,
+}
+
+/// A renewal that is due, of a token that is still good.
+pub struct DueRenewal {
+    installation: Installation,
+    session: Session,
 }
 
 /// Why there is no answer.
@@ -109,7 +115,7 @@ impl Broker<'_> {
             return self.log_in_for(&wanted, request, None);
         };
         if let Some(name) = Self::choose(&installation, &wanted)? {
-            self.get_from(&installation, &name, &wanted, request)
+            self.get_from(installation, &name, &wanted, request)
         } else {
             // The choice of `dd-oauth use` outlives its session.
             let selected = SessionStore::of(&installation).selected()?;
@@ -120,18 +126,22 @@ impl Broker<'_> {
 
     fn get_from(
         &self,
-        installation: &Installation,
+        installation: Installation,
         name: &SessionName,
         wanted: &Wanted,
         request: &GetRequest,
     ) -> Result<Found, Error> {
-        let Some(session) = SessionStore::of(installation).load(name)? else {
+        let Some(session) = SessionStore::of(&installation).load(name)? else {
             return self.log_in_for(wanted, request, None);
         };
         let demand = request.min_ttl;
         match Need::of(&session.access, demand, self.clock.now()) {
-            Need::Nothing => return self.found(session, None, demand),
-            Need::RenewalSoon => return self.found(session, Some(name.clone()), demand),
+            Need::Nothing => return self.found(session, demand),
+            Need::RenewalSoon => {
+                let due = DueRenewal { installation, session: session.clone() };
+                let found = self.found(session, demand)?;
+                return Ok(Found { renewal: Some(due), ..found });
+            }
             Need::Patience(wait) if matches!(session.renewal, Renewal::Possible { .. }) => {
                 return Err(too_soon(demand, wait).into());
             }
@@ -140,15 +150,15 @@ impl Broker<'_> {
             Need::Renewal | Need::Patience(_) => {}
         }
         let now = || self.clock.now();
-        let (why, standing) = match self.renew(installation, &session, Reason::Stale(demand)) {
-            Ok(Renewed::Yes(renewed)) => return self.found(renewed, None, demand),
+        let (why, standing) = match self.renew(&installation, &session, Reason::Stale(demand)) {
+            Ok(Renewed::Yes(renewed)) => return self.found(renewed, demand),
             Ok(Renewed::No(standing)) => (standing.explain(name, now()), Ok(standing)),
             Err(error) => (error.to_string(), Err(error)),
         };
         if let (Some(left), None) = (life_left(&session.access, now()), demand) {
             let seconds = left.as_secs();
             self.terminal.warn(&format!("{why}; this token lives {seconds} s more"));
-            return self.found(session, None, None);
+            return self.found(session, None);
         }
         match standing? {
             Standing::Ended { .. } | Standing::NotRenewable => {
@@ -163,12 +173,7 @@ impl Broker<'_> {
 
     /// Makes the answer of a session; one that was just renewed may still not live as long as
     /// demanded.
-    fn found(
-        &self,
-        session: Session,
-        renew_after: Option<SessionName>,
-        demand: Option<Duration>,
-    ) -> Result<Found, Error> {
+    fn found(&self, session: Session, demand: Option<Duration>) -> Result<Found, Error> {
         let need = Need::of(&session.access, demand, self.clock.now());
         let Access::Held { token, lifetime } = session.access else {
             return Err(BrokerError::NoOutcome { name: session.name }.into());
@@ -187,7 +192,7 @@ impl Broker<'_> {
             api_url: session.name.site.api_url(),
             org: session.name.org,
         };
-        Ok(Found { answer, renew_after })
+        Ok(Found { answer, renewal: None })
     }
 
     /// Logs in where that is allowed without having been asked for, and says what to run where it
@@ -219,7 +224,7 @@ impl Broker<'_> {
         self.terminal.say(&why);
         let wish = LoginWish::unasked(site, org, self.environment)?;
         let session = self.log_in(&wish)?;
-        self.found(session, None, request.min_ttl)
+        self.found(session, request.min_ttl)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::choice::{Standing, outcome_of};
 use super::freshness::{Need, life_left};
 use super::worker::{read_secured, renewed};
-use super::{Broker, BrokerError};
+use super::{Broker, BrokerError, DueRenewal};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
 use crate::lock::Lock;
@@ -155,27 +155,26 @@ impl Broker<'_> {
         }
     }
 
-    /// Starts a renewal of a token that is still good, unless one is under way. The caller has its
-    /// answer already and hears of no failure: the next one will.
-    pub fn renew_in_background(&self, name: &SessionName) {
-        let _ = self.try_renew_in_background(name);
+    /// Starts a renewal that is due, unless one is under way. The caller has its answer already and
+    /// hears of no failure: the next one will.
+    pub fn renew_in_background(&self, due: &DueRenewal) {
+        let _ = self.try_renew_in_background(due);
     }
 
-    fn try_renew_in_background(&self, name: &SessionName) -> Result<(), Error> {
-        let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(()) };
-        let store = SessionStore::of(&installation);
-        let path = store.lock_path(name);
-        let Some(session) = store.load(name)? else { return Ok(()) };
+    fn try_renew_in_background(&self, due: &DueRenewal) -> Result<(), Error> {
+        let DueRenewal { installation, session } = due;
         // Looked at before the lock is: a recorded failure must not cost every call a lock.
-        if !matches!(standing_of(self, &installation, &session)?, Standing::Live) {
+        if !matches!(standing_of(self, installation, session)?, Standing::Live) {
             return Ok(());
         }
+        let store = SessionStore::of(installation);
+        let path = store.lock_path(&session.name);
         let Some(lock) = Lock::try_hold(&path, "refresh", self.clock)? else { return Ok(()) };
-        let Some(session) = store.load(name)? else { return Ok(()) };
-        let live = matches!(standing_of(self, &installation, &session)?, Standing::Live);
-        let due = Need::of(&session.access, None, self.clock.now()) != Need::Nothing;
-        if live && due {
-            self.start(&installation, lock, name)?;
+        let Some(session) = store.load(&session.name)? else { return Ok(()) };
+        let live = matches!(standing_of(self, installation, &session)?, Standing::Live);
+        let still_due = Need::of(&session.access, None, self.clock.now()) != Need::Nothing;
+        if live && still_due {
+            self.start(installation, lock, &session.name)?;
             if self.environment.path("CI").is_some() || platform::dies_with_its_container() {
                 let limit = Deadline::after(FOREGROUND_LIMIT);
                 Lock::wait_until_free(&path, limit, &mut |_| ())?;

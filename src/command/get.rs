@@ -11,9 +11,9 @@ pub fn run(broker: &Broker<'_>, request: GetRequest, flags: &GetFlags) -> Result
     let request = GetRequest { min_ttl: request.min_ttl.or(flags.min_ttl), ..request };
     let found = broker.get(&request)?;
     print(&native::render(&found.answer, request.version))?;
-    if let Some(name) = found.renew_after {
+    if let Some(due) = found.renewal {
         platform::close_stdout();
-        broker.renew_in_background(&name);
+        broker.renew_in_background(&due);
     }
     Ok(())
 }

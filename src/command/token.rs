@@ -12,9 +12,9 @@ pub fn run(broker: &Broker<'_>, flags: &GetFlags) -> Result<(), Error> {
     let request = GetRequest { min_ttl: flags.min_ttl, ..GetRequest::default() };
     let found = broker.get(&request)?;
     print(&format!("{}\n", found.answer.access_token.expose()))?;
-    if let Some(name) = found.renew_after {
+    if let Some(due) = found.renewal {
         platform::close_stdout();
-        broker.renew_in_background(&name);
+        broker.renew_in_background(&due);
     }
     Ok(())
 }

@@ -193,6 +193,36 @@ mod behind_the_answer {
         renewal_followed(&stage, &runs[0].value("access_token"));
     }
 
+    /// The system calls of a `get` up to its answer, and in all.
+    fn calls(home: &Home, offset: &str) -> (usize, usize) {
+        let log = home.path().join("calls.log");
+        let mut traced = home.any_program(Path::new("strace"), &["-f", "-o"]);
+        traced.arg(&log).args([env!("CARGO_BIN_EXE_dd-oauth"), "get"]);
+        traced.env("DD_OAUTH_TEST_CLOCK", offset);
+        assert_eq!(finish(start(traced, b"")).code, Some(0));
+        let log = std::fs::read_to_string(log).unwrap();
+        let answer = log.lines().position(|line| line.contains("write(1, \"access_token="));
+        (answer.expect("an answer"), log.lines().count())
+    }
+
+    #[test]
+    fn with_the_server_down_an_expiring_token_costs_what_a_fresh_one_does() {
+        let mut stage = expiring(0);
+        stage.peer.stop();
+        let (warm, warm_in_all) = calls(&stage.home, "0");
+        let (unrecorded, _) = calls(&stage.home, EXPIRING);
+        assert_eq!(unrecorded, warm, "up to the answer nothing differs");
+        stage.home.set("DD_OAUTH_TEST_CLOCK", "0");
+        let journal = stage.home.session_file("lock").with_extension("journal");
+        eventually("the failure on record", || {
+            std::fs::read(&journal).is_ok_and(|bytes| bytes.get(8192..8196) != Some(&[0; 4]))
+        });
+        let (recorded, recorded_in_all) = calls(&stage.home, EXPIRING);
+        assert_eq!(recorded, warm);
+        // To look into the journal takes these; a lock, a process or a socket would take more.
+        assert!(recorded_in_all <= warm_in_all + 14, "{recorded_in_all} and {warm_in_all}");
+    }
+
     #[test]
     fn a_build_server_waits_a_moment_for_the_worker_that_would_die_with_it() {
         let stage = expiring(300);
