@@ -38,6 +38,7 @@ use rounds::{Arm, Losses};
 const SESSIONS: u64 = 4;
 
 fn main() -> ExitCode {
+    raise_file_limit();
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     let now = || u64::from(UNIX_EPOCH.elapsed().expect("it is after 1970").subsec_nanos());
     let seed: u64 = number("CHAOS_SEED").unwrap_or_else(now);
@@ -73,4 +74,11 @@ fn main() -> ExitCode {
     conclude("worker, repeating server", killed_workers::run(seed, kills, true));
     conclude("crowd", crowd::run(if refreshes < 1000 { 200 } else { 1000 }));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// A crowd has two pipes for each of its processes.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

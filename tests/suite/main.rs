@@ -8,10 +8,16 @@ mod bad_login_answers;
 mod bad_settings;
 mod callback;
 mod damaged_files;
+// What is said of the release is tested on the release build.
+#[cfg(not(debug_assertions))]
+mod demo;
 mod disks;
+#[cfg(not(debug_assertions))]
+mod guard;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod home;
 mod keeping;
+mod licences;
 mod lifecycle;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod peers;
