@@ -23,6 +23,17 @@ impl Wanted {
     pub fn site_or_default(&self) -> SiteName {
         self.site.clone().unwrap_or_else(|| SiteName::Site(site::us1()))
     }
+
+    /// The site of a session that does not exist yet. The choice of `dd-oauth use` outlives its
+    /// session.
+    pub fn site_of_new_session(&self, installation: &Installation) -> Result<SiteName, Error> {
+        let selected = || SessionStore::of(installation).selected();
+        let site = match &self.site {
+            Some(site) => Some(site.clone()),
+            None => selected()?.map(|name| SiteName::Site(name.site)),
+        };
+        Ok(site.unwrap_or_else(|| SiteName::Site(site::us1())))
+    }
 }
 
 impl Broker<'_> {

@@ -45,8 +45,8 @@ impl Broker<'_> {
     /// Where the site is not trusted, several sessions fit, or it cannot be written.
     pub fn store(&self, request: StoreRequest) -> Result<SessionName, Error> {
         let wanted = self.wanted(&request.target);
-        let site = wanted.site_or_default();
         let installation = Installation::open_or_create(&self.config.paths)?;
+        let site = wanted.site_of_new_session(&installation)?;
         let name = if let Some(name) = Self::choose(&installation, &wanted)? {
             name
         } else {

@@ -117,9 +117,7 @@ impl Broker<'_> {
         if let Some(name) = Self::choose(&installation, &wanted)? {
             self.get_from(installation, &name, &wanted, request)
         } else {
-            // The choice of `dd-oauth use` outlives its session.
-            let selected = SessionStore::of(&installation).selected()?;
-            let site = wanted.site.or(selected.map(|name| SiteName::Site(name.site)));
+            let site = Some(wanted.site_of_new_session(&installation)?);
             self.log_in_for(&Wanted { site, ..wanted }, request, None)
         }
     }

@@ -57,6 +57,31 @@ fn a_request_goes_before_a_flag_a_flag_before_a_variable_and_that_before_the_cho
 }
 
 #[test]
+fn a_session_without_an_organization_is_found_beside_others() {
+    let home = Home::new();
+    store(&home, "plain", "site=eu1\n");
+    store(&home, "of-acme", "site=eu1\norg=acme\n");
+    let token = |request: &str| home.run(&["get"], request).value("access_token");
+    assert_eq!(token("site=eu1\n"), "plain");
+    assert_eq!(token("site=eu1\norg=acme\n"), "of-acme");
+    home.run(&["get"], "").fails(2, &["several sessions"]);
+    assert_eq!(home.run(&["use", "eu1"], "").code, Some(0));
+    assert_eq!(home.get(), "plain");
+    home.run(&["erase"], "site=eu1\n");
+    home.run(&["erase"], "site=eu1\norg=acme\n");
+    home.run(&["get"], "").fails(3, &["not logged in to EU1"]);
+}
+
+#[test]
+fn a_vanity_host_without_a_session_stores_nothing() {
+    let home = Home::new();
+    store(&home, "of-us1", "site=us1\n");
+    home.run(&["store"], "site=acme.datadoghq.com\naccess_token=x\n")
+        .fails(2, &["acme.datadoghq.com"]);
+    assert_eq!(home.get(), "of-us1");
+}
+
+#[test]
 fn the_only_session_needs_no_name() {
     let home = Home::new();
     store(&home, "only", "site=ap2\norg=acme\n");
