@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::platform;
+use crate::error::ExitKind;
+use crate::platform::{self, Privacy};
 use crate::session::{InstallationPaths, OrgLabel};
 use crate::site::{Site, SiteError, SiteName};
 
@@ -129,6 +130,20 @@ pub enum ConfigError {
     BadVariable { variable: &'static str, why: String },
     #[error("{} cannot be used: {why}", .path.display())]
     BadFile { path: PathBuf, why: String },
+    /// It can establish trust, so nobody else may have written it.
+    #[error("{} {why}; it is refused, as it can make a site trusted", .path.display())]
+    NotPrivate { path: PathBuf, why: String },
+}
+
+impl ConfigError {
+    /// See [`crate::error::Error::kind`].
+    #[must_use]
+    pub fn kind(&self) -> ExitKind {
+        match self {
+            Self::NotPrivate { .. } => ExitKind::Refused,
+            _ => ExitKind::Usage,
+        }
+    }
 }
 
 /// What flags can set.
@@ -181,15 +196,7 @@ impl Config {
     /// # Errors
     /// Where it cannot be read, or says something that is not known.
     pub fn file(&self) -> Result<ConfigFile, ConfigError> {
-        match read_plain_file(&self.file) {
-            Ok(text) => ConfigFile::parse(&self.file, &text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                ConfigFile::parse(&self.file, "")
-            }
-            Err(error) => {
-                Err(ConfigError::BadFile { path: self.file.clone(), why: error.to_string() })
-            }
-        }
+        ConfigFile::parse(&self.file, &read_own_file(&self.file)?.unwrap_or_default())
     }
 
     /// Whether we may ask a person.
@@ -265,13 +272,23 @@ fn first_lines(error: &toml::de::Error) -> String {
     error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// Reads a text that may not be there; what is no plain file is an error and not a wait.
-fn read_plain_file(path: &Path) -> io::Result<String> {
-    let file = platform::private_file().read(true).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a plain file"));
+/// Reads a text that may not be there; what is no plain file is an error and not a wait, and what
+/// somebody else may have written is refused.
+fn read_own_file(path: &Path) -> Result<Option<String>, ConfigError> {
+    let bad = |why: String| ConfigError::BadFile { path: path.to_path_buf(), why };
+    let file = match platform::private_file().read(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(bad(error.to_string())),
+    };
+    let metadata = file.metadata().map_err(|error| bad(error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(bad("it is not a plain file".into()));
     }
-    io::read_to_string(file)
+    if let Some(why) = platform::not_private(&metadata, Privacy::Owned) {
+        return Err(ConfigError::NotPrivate { path: path.to_path_buf(), why });
+    }
+    io::read_to_string(file).map(Some).map_err(|error| bad(error.to_string()))
 }
 
 fn absolute(

@@ -78,9 +78,8 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::CommandLine(_) | Self::Request(_) | Self::Scope(_) | Self::Config(_) => {
-                ExitKind::Usage
-            }
+            Self::CommandLine(_) | Self::Request(_) | Self::Scope(_) => ExitKind::Usage,
+            Self::Config(error) => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Lock(error) => error.kind(),

@@ -50,6 +50,7 @@ impl Installation {
             return Ok(None);
         };
         let identity = read_identity(&path, &bytes)?;
+        durable::check_directory(&sessions(paths))?;
         Ok(Some(Self { paths: paths.clone(), identity, key: OnceCell::new() }))
     }
 

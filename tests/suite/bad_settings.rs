@@ -199,6 +199,19 @@ fn a_configuration_that_is_no_text_is_named() {
     assert_eq!(home.get(), "kept");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_configuration_that_others_can_write_makes_no_site_trusted() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut home = home_with_session();
+    configure(&home, "trusted_sites = ['http://127.0.0.1:9']");
+    home.set("DD_OAUTH_INTERACTIVE", "always");
+    let path = home.path().join(".config/dd-oauth/config.toml");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+    let run = home.run(&["--site", "http://127.0.0.1:9", "token"], "");
+    run.fails(6, &["config.toml", "chmod go-w"]);
+}
+
 #[test]
 fn without_a_home_directory_it_says_what_to_set() {
     let home = home_with_session();

@@ -228,6 +228,7 @@ fn what_others_could_have_written_or_read_is_refused() {
         (state(&home), 0o700, 0o777, "chmod go-w"),
         (state(&home), 0o700, 0o770, "chmod go-w"),
         (state(&home), 0o700, 0o1777, "chmod go-w"),
+        (path("sessions"), 0o700, 0o777, "chmod go-w"),
         (path("installation"), 0o600, 0o666, "chmod go-w"),
         (home.session_file("session"), 0o600, 0o660, "chmod go-w"),
         (home.session_file("session"), 0o600, 0o602, "chmod go-w"),
