@@ -2,7 +2,8 @@
 //! refuse; and lets the server's own log say what became of each session.
 //!
 //! Seeded and repeatable in what it injects (the machine decides the interleaving). Steered by
-//! `CHAOS_SEED`, and `CHAOS_REFRESHES` for how long it goes on; prints its counts.
+//! `CHAOS_SEED`, by `CHAOS_REFRESHES` for how long it goes on, and by `CHAOS_SESSIONS` for how many
+//! sessions each arm drives side by side; prints its counts.
 //!
 //! Arms:
 //! - `strict`, `judge`: faults after which no client may lose a session. No reuse, no loss.
@@ -34,16 +35,14 @@ use counts::Counts;
 use peers::Kind;
 use rounds::{Arm, Losses};
 
-/// Sessions that are driven side by side in each arm.
-const SESSIONS: u64 = 4;
-
 fn main() -> ExitCode {
     raise_file_limit();
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     let now = || u64::from(UNIX_EPOCH.elapsed().expect("it is after 1970").subsec_nanos());
     let seed: u64 = number("CHAOS_SEED").unwrap_or_else(now);
     let refreshes: u64 = number("CHAOS_REFRESHES").unwrap_or(160);
-    println!("chaos: CHAOS_SEED={seed} CHAOS_REFRESHES={refreshes}");
+    let sessions: u64 = number("CHAOS_SESSIONS").unwrap_or(4);
+    println!("chaos: CHAOS_SEED={seed} CHAOS_REFRESHES={refreshes} CHAOS_SESSIONS={sessions}");
     let arms = [
         Arm { name: "strict", kind: Kind::Demo, losses: Losses::None },
         Arm { name: "judge", kind: Kind::Judge, losses: Losses::None },
@@ -59,9 +58,9 @@ fn main() -> ExitCode {
         failed |= !counts.complaints.is_empty();
     };
     for arm in arms {
-        let share = refreshes / (arms.len() as u64 * SESSIONS);
+        let share = refreshes.div_ceil(arms.len() as u64 * sessions);
         let counts = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..SESSIONS)
+            let threads: Vec<_> = (0..sessions)
                 .map(|session| scope.spawn(move || arm.run(seed ^ (session << 32), share)))
                 .collect();
             threads.into_iter().map(|thread| thread.join().expect("it does not panic")).sum()
@@ -70,8 +69,8 @@ fn main() -> ExitCode {
     }
     let kills = (refreshes / 100).clamp(2, 100);
     conclude("killed callers", killed_callers::run(seed, kills));
-    conclude("worker, strict server", killed_workers::run(seed, kills, false));
-    conclude("worker, repeating server", killed_workers::run(seed, kills, true));
+    conclude("worker, strict server", killed_workers::run(seed, kills.div_ceil(2), false));
+    conclude("worker, repeating server", killed_workers::run(seed, kills.div_ceil(2), true));
     conclude("crowd", crowd::run(if refreshes < 1000 { 200 } else { 1000 }));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
