@@ -13,6 +13,7 @@
 //! - `killed callers`: `kill -9` of the caller and its group in each phase. No reuse, no loss.
 //! - `worker`: the worker itself is killed, phase by phase. Only an answer that was rotated and
 //!   not yet secured may cost a session.
+//! - `window`: how wide that window is.
 //! - `crowd`: as many processes at once as there is patience for, on one stale session.
 
 #[path = "../suite/home.rs"]
@@ -27,6 +28,7 @@ mod crowd;
 mod killed_callers;
 mod killed_workers;
 mod rounds;
+mod window;
 
 use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
     conclude("killed callers", killed_callers::run(seed, kills));
     conclude("worker, strict server", killed_workers::run(seed, kills.div_ceil(2), false));
     conclude("worker, repeating server", killed_workers::run(seed, kills.div_ceil(2), true));
+    conclude("window", window::measure());
     conclude("crowd", crowd::run(if refreshes < 1000 { 200 } else { 1000 }));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

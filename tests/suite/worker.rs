@@ -146,6 +146,31 @@ fn a_worker_that_was_not_given_the_lock_sends_nothing() {
     stage.renewed_once();
 }
 
+/// Whether some process has the file open.
+fn is_open(path: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let descriptors =
+        processes.filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok());
+    let mut files = descriptors.flat_map(|entries| entries.flatten());
+    files.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|file| file == path))
+}
+
+#[test]
+fn who_gets_the_lock_reads_again_before_it_asks_the_server() {
+    let stage = Stage::slow(0);
+    let lock = stage.home.session_file("lock");
+    let flags = ["-f", "-o", "/dev/null", "-e", "trace=flock", "-e"];
+    let mut late = stage.home.any_program(Path::new("strace"), &flags);
+    // It has found the token stale, and comes to the lock after somebody else is done.
+    late.args(["inject=flock:delay_enter=2000000:when=1", env!("CARGO_BIN_EXE_dd-oauth"), "get"]);
+    let late = start(late, b"");
+    eventually("the late one at the lock", || is_open(&lock));
+    let token = stage.home.get();
+    let run = finish(late);
+    assert_eq!((run.code, run.value("access_token")), (Some(0), token), "{run:?}");
+    stage.renewed_once();
+}
+
 #[test]
 fn who_waits_for_long_is_told_for_whom() {
     let stage = Stage::slow(2500);
@@ -230,6 +255,21 @@ mod behind_the_answer {
         run.succeeds_quietly();
         assert_eq!(stage.peer.refreshes().len(), 1, "it was there before the job could end");
         assert_ne!(stage.home.get(), run.value("access_token"));
+    }
+
+    #[test]
+    fn a_reader_has_the_whole_answer_before_anything_is_waited_for() {
+        let stage = expiring(1000);
+        let mut command = stage.home.program(&["get"]);
+        command.env("CI", "true");
+        let mut caller = start(command, b"");
+        let mut answer = String::new();
+        let mut output = caller.stdout.take().unwrap();
+        std::io::Read::read_to_string(&mut output, &mut answer).unwrap();
+        assert!(answer.ends_with("org=Demo\n"), "{answer}");
+        assert_eq!(stage.peer.refreshes().len(), 0, "the server has not answered yet");
+        assert!(caller.wait().unwrap().success());
+        assert_eq!(stage.peer.refreshes().len(), 1);
     }
 
     #[test]
