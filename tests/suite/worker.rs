@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 
 use serde_json::json;
 
-use crate::home::{Home, Run, eventually, finish, start};
+use crate::home::{Home, eventually, finish, start};
 use crate::peers::{Kind, Peer};
 
 /// A stale session at a server that takes its time with the refresh.
@@ -151,7 +151,7 @@ fn is_open(path: &Path) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let descriptors =
         processes.filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok());
-    let mut files = descriptors.flat_map(|entries| entries.flatten());
+    let mut files = descriptors.flat_map(Iterator::flatten);
     files.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|file| file == path))
 }
 
@@ -187,6 +187,7 @@ fn who_waits_for_long_is_told_for_whom() {
 #[cfg(feature = "test-clock")]
 mod behind_the_answer {
     use super::*;
+    use crate::home::Run;
 
     /// A token of an hour that is expiring, for the clock that the runs see.
     const EXPIRING: &str = "3400000";
