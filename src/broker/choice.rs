@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::protocol::Target;
 use crate::session::{
-    Choice, Installation, Journal, OrgLabel, Outcome, Refusal, Renewal, Session, SessionName,
-    SessionStore, TokenDigest, Verdict,
+    Choice, Installation, Journal, OrgLabel, Outcome, Refusal, Session, SessionName, SessionStore,
+    TokenDigest, Verdict,
 };
 use crate::site::{self, Site, SiteError, SiteName};
 
@@ -111,10 +111,7 @@ impl Standing {
     /// `store` or `erase` of an access token in between changes nothing about that.
     #[must_use]
     pub fn of(session: &Session, outcome: Option<&Outcome>, now: Timestamp) -> Self {
-        let Renewal::Possible { refresh_token, .. } = &session.renewal else {
-            return Self::NotRenewable;
-        };
-        let digest = TokenDigest::of(refresh_token);
+        let Some(digest) = TokenDigest::of(&session.renewal) else { return Self::NotRenewable };
         match outcome.filter(|outcome| outcome.token == digest) {
             Some(outcome) if outcome.holds(now) => Self::after(outcome, now),
             _ => Self::Live,

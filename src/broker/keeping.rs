@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::freshness::in_first_moments;
+use super::renewal::{last_attempt, uncommitted};
 use super::{Broker, BrokerError};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
@@ -136,30 +137,32 @@ impl Broker<'_> {
         let store = SessionStore::of(&installation);
         let lock = self.lock(&store, &name, "logout")?;
         let Some(session) = store.load(&name)? else { return Err(self.not_logged_in()) };
-        let not_revoked = self.revoke(&session)?;
+        // A worker that died before its commit left the tokens that are in force in the journal.
+        let known = last_attempt(&store, &session)?;
+        let session = uncommitted(&store, &session, known)?.unwrap_or(session);
+        let not_revoked = self.revoke(&session);
         store.forget(&lock, &name)?;
         Ok(LoggedOut { name, not_revoked })
     }
 
-    fn revoke(&self, session: &Session) -> Result<Vec<(TokenHint, HttpError)>, Error> {
+    fn revoke(&self, session: &Session) -> Vec<(TokenHint, HttpError)> {
         // Without a client there is nobody in whose name a token could be revoked.
         let Renewal::Possible { client_id, refresh_token } = &session.renewal else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let mut tokens = vec![(TokenHint::RefreshToken, refresh_token.expose())];
         if let Access::Held { token, .. } = &session.access {
             tokens.push((TokenHint::AccessToken, token.expose()));
         }
         let site = &session.name.site;
-        let http = Http::for_site(site, self.environment)?;
         let mut not_revoked = Vec::new();
         for (hint, token) in tokens {
-            let request = oauth::revoke(&http, site, client_id, token, hint);
-            if let Err(error) = oauth::block_on(request)? {
-                not_revoked.push((hint, error));
-            }
+            let revoked = Http::for_site(site, self.environment).and_then(|http| {
+                oauth::block_on(oauth::revoke(&http, site, client_id, token, hint))?
+            });
+            not_revoked.extend(revoked.err().map(|error| (hint, error)));
         }
-        Ok(not_revoked)
+        not_revoked
     }
 
     fn lock(

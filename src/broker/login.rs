@@ -37,6 +37,9 @@ pub struct LoginWish {
     pub browser: Browser,
     /// The one port to listen on, instead of the first free one of those usually registered.
     pub callback_port: Option<u16>,
+    /// The life that the caller insists on; a session that falls short of it is no reason not to
+    /// log in.
+    pub demand: Option<Duration>,
     /// Whether a person typed `login`, or a `get` came to it by itself.
     pub typed: bool,
     /// `--trust-site`.
@@ -59,6 +62,7 @@ impl LoginWish {
             scopes: Scopes::default_set(),
             browser: Browser::of(environment),
             callback_port: Config::callback_port(None, environment)?,
+            demand: None,
             typed: false,
             trust_site: false,
         })
@@ -128,7 +132,7 @@ impl Broker<'_> {
         let Some(name) = Self::choose(installation, &wanted)? else { return Ok(None) };
         let session = SessionStore::of(installation).load(&name)?;
         let good = |session: &Session| {
-            !matches!(Need::of(&session.access, None, self.clock.now()), Need::Renewal)
+            !matches!(Need::of(&session.access, wish.demand, self.clock.now()), Need::Renewal)
         };
         Ok(session.filter(good))
     }

@@ -60,6 +60,8 @@ pub enum BrokerError {
     NotRenewed { name: SessionName, message: String, retry_in: Duration },
     #[error("the refresh of {name} ended without an outcome; try again")]
     NoOutcome { name: SessionName },
+    #[error("the new token for {name} had expired before it could be answered; try again")]
+    ExpiredOnArrival { name: SessionName },
     #[error("no session came through {host}: store tokens under the site that issued them")]
     NoSessionThrough { host: String },
     #[error("could not start the refresh: {0}")]
@@ -83,9 +85,10 @@ impl BrokerError {
             Self::Ambiguous(_) | Self::NeverThatLong { .. } | Self::NoSessionThrough { .. } => {
                 ExitKind::Usage
             }
-            Self::NotRenewed { .. } | Self::NoOutcome { .. } | Self::TooSoon { .. } => {
-                ExitKind::Temporary
-            }
+            Self::NotRenewed { .. }
+            | Self::NoOutcome { .. }
+            | Self::ExpiredOnArrival { .. }
+            | Self::TooSoon { .. } => ExitKind::Temporary,
             Self::NoWorker(_) => ExitKind::Other,
         }
     }
@@ -173,9 +176,13 @@ impl Broker<'_> {
     /// demanded.
     fn found(&self, session: Session, demand: Option<Duration>) -> Result<Found, Error> {
         let need = Need::of(&session.access, demand, self.clock.now());
+        let alive = life_left(&session.access, self.clock.now()).is_some();
         let Access::Held { token, lifetime } = session.access else {
             return Err(BrokerError::NoOutcome { name: session.name }.into());
         };
+        if !alive {
+            return Err(BrokerError::ExpiredOnArrival { name: session.name }.into());
+        }
         match (need, demand) {
             (Need::Patience(wait), Some(_)) => return Err(too_soon(demand, wait).into()),
             (Need::Despair(_) | Need::Renewal, Some(_)) => {
@@ -220,7 +227,10 @@ impl Broker<'_> {
             return Err(BrokerError::LoginRequired { why, command }.into());
         }
         self.terminal.say(&why);
-        let wish = LoginWish::unasked(site, org, self.environment)?;
+        let wish = LoginWish {
+            demand: request.min_ttl,
+            ..LoginWish::unasked(site, org, self.environment)?
+        };
         let session = self.log_in(&wish)?;
         self.found(session, request.min_ttl)
     }

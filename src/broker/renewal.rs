@@ -10,7 +10,7 @@ use super::worker::{read_secured, renewed};
 use super::{Broker, BrokerError, DueRenewal};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
-use crate::lock::Lock;
+use crate::lock::{Lock, LockError};
 use crate::platform::{self, HandedOn};
 use crate::session::{
     Announcement, Attempt, Installation, Renewal, Session, SessionName, SessionStore, TokenDigest,
@@ -20,6 +20,8 @@ use crate::session::{
 const WAITER_LIMIT: Duration = Duration::from_mins(1);
 /// How long the background renewal may hold up a process whose worker would die with it.
 const FOREGROUND_LIMIT: Duration = Duration::from_secs(2);
+/// Between two looks at a session that nobody renewed.
+const NEXT_LOOK: Duration = Duration::from_millis(25);
 /// A worker that died without an outcome is replaced once; two deaths are no accident.
 const WORKERS: u32 = 2;
 
@@ -86,7 +88,7 @@ impl Broker<'_> {
             let Some(session) = store.load(&seen.name)? else {
                 return Err(self.not_logged_in());
             };
-            if session.generation > seen.generation {
+            if self.is_enough(seen, &session, reason) {
                 return Ok(Renewed::Yes(session));
             }
             if let Some(outcome) = outcome_of(&store, &session)?
@@ -95,6 +97,10 @@ impl Broker<'_> {
                 match (Standing::after(&outcome, self.clock.now()), reason) {
                     // It was committed before we looked, and concluded after.
                     (Standing::Live, Reason::ByHand) => return Ok(Renewed::Yes(session)),
+                    // What it brought was stale on arrival, and so would be the next.
+                    (Standing::Live, _) if session.generation != seen.generation => {
+                        return Ok(Renewed::Yes(session));
+                    }
                     (Standing::Live, Reason::Stale(_)) => {}
                     (standing, _) => return Ok(Renewed::No(standing)),
                 }
@@ -102,7 +108,27 @@ impl Broker<'_> {
             if let Some(secured) = secured_session(&store, &session, known, self.clock.now())? {
                 return Ok(Renewed::Yes(secured));
             }
-            // Whoever held the lock was no refresh, or died: look again whether one is needed.
+            // Whoever held the lock was no refresh, or died: look again whether one is needed. A
+            // shared holder lets us come here at once, and for as long as it stays.
+            if deadline.passed() {
+                let waited = deadline.limit();
+                return Err(LockError::Deadline { path, waited, holder: None }.into());
+            }
+            std::thread::sleep(NEXT_LOOK);
+        }
+    }
+
+    /// Whether `session`, read again, is what the refresh of `seen` was asked for. The generation
+    /// alone does not say so: `store` and `erase` raise it too, and a new login begins anew.
+    fn is_enough(&self, seen: &Session, session: &Session, reason: Reason) -> bool {
+        match reason {
+            Reason::ByHand => {
+                session.generation != seen.generation
+                    && life_left(&session.access, self.clock.now()).is_some()
+            }
+            Reason::Stale(demand) => {
+                !matches!(Need::of(&session.access, demand, self.clock.now()), Need::Renewal)
+            }
         }
     }
 
@@ -117,15 +143,7 @@ impl Broker<'_> {
         let Some(session) = SessionStore::of(installation).load(&seen.name)? else {
             return Err(self.not_logged_in());
         };
-        let newer = session.generation > seen.generation;
-        let enough = match reason {
-            Reason::ByHand => newer,
-            Reason::Stale(demand) => {
-                let need = Need::of(&session.access, demand, self.clock.now());
-                newer && !matches!(need, Need::Renewal)
-            }
-        };
-        if enough {
+        if self.is_enough(seen, &session, reason) {
             return Ok(Some(Renewed::Yes(session)));
         }
         match standing_of(self, installation, &session)? {
@@ -145,7 +163,8 @@ impl Broker<'_> {
         let store = SessionStore::of(installation);
         drop(store.reserve_journal(&lock, name)?);
         let stem = name.file_stem();
-        let arguments = [OsStr::new("worker"), OsStr::new(&stem)];
+        // The name of a site may begin with a hyphen.
+        let arguments = [OsStr::new("worker"), OsStr::new("--"), OsStr::new(&stem)];
         match platform::start_worker(&arguments, lock.into_file()).map_err(BrokerError::NoWorker)? {
             HandedOn::Started => Ok(()),
             HandedOn::Impossible(file) => {
@@ -217,18 +236,26 @@ fn secured_session(
     known: Attempt,
     now: Timestamp,
 ) -> Result<Option<Session>, Error> {
+    let secured = uncommitted(store, session, known)?;
+    Ok(secured.filter(|session| life_left(&session.access, now).is_some()))
+}
+
+/// The session of an answer to an attempt after `known` that was secured and not committed.
+pub(super) fn uncommitted(
+    store: &SessionStore<'_>,
+    session: &Session,
+    known: Attempt,
+) -> Result<Option<Session>, Error> {
     let Some(mut journal) = store.journal(&session.name)? else { return Ok(None) };
-    let Renewal::Possible { refresh_token, .. } = &session.renewal else { return Ok(None) };
-    let digest = TokenDigest::of(refresh_token);
+    let Some(digest) = TokenDigest::of(&session.renewal) else { return Ok(None) };
     let ours = |record: &Announcement| record.attempt > known && record.token == digest;
     let Some(announced) = journal.announcement()?.filter(ours) else { return Ok(None) };
     let Some(reply) = journal.reply(announced.attempt)? else { return Ok(None) };
     let sent = reply.sent;
     let grant = read_secured(session, reply).ok();
-    let session = grant.map(|grant| renewed(session, grant, sent));
-    Ok(session.filter(|session| life_left(&session.access, now).is_some()))
+    Ok(grant.map(|grant| renewed(session, grant, sent)))
 }
 
-fn last_attempt(store: &SessionStore<'_>, session: &Session) -> Result<Attempt, Error> {
+pub(super) fn last_attempt(store: &SessionStore<'_>, session: &Session) -> Result<Attempt, Error> {
     Ok(outcome_of(store, session)?.map(|outcome| outcome.attempt).unwrap_or_default())
 }

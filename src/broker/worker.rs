@@ -13,7 +13,7 @@ use crate::secret::RefreshToken;
 use crate::session::{
     Access, Announcement, Attempt, ClientId, Installation, Journal, Lifetime, Outcome, Refusal,
     Registrations, Renewal, SecuredReply, Session, SessionName, SessionStore, StorageError,
-    TokenDigest, Trouble, Verdict,
+    TokenDigest, Verdict,
 };
 
 /// From the start to the answer; two requests with their own limits fit in.
@@ -99,9 +99,9 @@ impl Broker<'_> {
         let Renewal::Possible { client_id, refresh_token } = session.renewal.clone() else {
             return Ok(Done::Asked);
         };
+        let Some(digest) = TokenDigest::of(&session.renewal) else { return Ok(Done::Asked) };
         let mut journal = store.reserve_journal(lock, name)?;
         let (announced, concluded) = (journal.announcement()?, journal.outcome()?);
-        let digest = TokenDigest::of(&refresh_token);
         let attempts = (announced.as_ref().map(|record| record.attempt))
             .max(concluded.as_ref().map(|record| record.attempt));
         // By the refresh token alone: a `store` or `erase` in between raises the generation and
@@ -215,6 +215,8 @@ impl Refresh<'_> {
             Ok(grant) => {
                 let renewed = renewed(&self.session, grant, sent);
                 persist(COMMIT_LIMIT, || self.store.save(self.lock, &renewed))?;
+                // A refresh token that was not rotated is presented again, with nothing unknown.
+                self.unknown_since = None;
                 Verdict::Renewed
             }
             // The reply is lost to us, but the attempt stays announced: the next holder repeats it.
@@ -253,7 +255,6 @@ impl Refresh<'_> {
                 let failures = self.failures.saturating_add(1);
                 let wait = backoff(failures, retry_after(error));
                 return Ok(Some(Verdict::Failed {
-                    trouble: trouble(error),
                     message: message(error),
                     failures,
                     not_before: self.broker.clock.now().plus(wait),
@@ -288,6 +289,17 @@ pub(super) fn renewed(session: &Session, grant: Grant, sent: Timestamp) -> Sessi
         renewal,
         ..session.clone()
     }
+}
+
+/// Why an attempt failed, by what the server can have seen of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It saw nothing: DNS, connect, TLS.
+    NotSent,
+    /// It refused to act for now.
+    Declined,
+    /// It may have acted; no whole answer was seen.
+    Unknown,
 }
 
 /// What the server can have seen of a request that failed.

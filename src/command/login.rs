@@ -17,6 +17,7 @@ pub fn run(broker: &Broker<'_>, flags: LoginFlags) -> Result<(), Error> {
         scopes: flags.scopes.unwrap_or_else(Scopes::default_set),
         browser: if flags.no_browser { Browser::None } else { Browser::of(broker.environment) },
         callback_port: Config::callback_port(flags.callback_port, broker.environment)?,
+        demand: None,
         typed: true,
         trust_site: flags.trust_site,
     };

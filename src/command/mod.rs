@@ -65,7 +65,7 @@ fn operate(
     }
 }
 
-/// Writes a whole answer, and closes standard output so that a reader need not wait for our end.
+/// Writes a whole answer.
 fn print(answer: &str) -> Result<(), Error> {
     let mut output = io::stdout().lock();
     let written = output.write_all(answer.as_bytes()).and_then(|()| output.flush());

@@ -144,7 +144,10 @@ impl Http {
 pub fn block_on<F: Future>(conversation: F) -> Result<F::Output, HttpError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| HttpError::Setup(error.to_string()))?;
-    Ok(runtime.block_on(conversation))
+    let result = runtime.block_on(conversation);
+    // Dropped, it would wait for a look-up of a name, which no deadline ends.
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 /// `Retry-After` in either form (RFC 9110, section 10.2.3).

@@ -151,8 +151,7 @@ pub fn read_refresh_reply(
     }
 }
 
-/// Sorts replies by what they say about the request; only a grant, and an error that the endpoint
-/// itself reports (RFC 6749, section 5.2), go on to be parsed.
+/// Sorts replies by what they say about the request; only a grant goes on to be parsed.
 fn judge(reply: &Reply) -> Result<HttpResponse, TokenError> {
     let declined = |hint: &str| {
         let hint = hint.to_string();
@@ -167,15 +166,29 @@ fn judge(reply: &Reply) -> Result<HttpResponse, TokenError> {
         201..=299 => return Err(TokenError::Unreadable { why: "its status is not 200" }),
         300..=399 => return declined(": a redirect, which is never followed with a token"),
         408 | 429 | 503 => return declined(""),
-        _ if reply.json::<BasicErrorResponse>().is_none() => {
-            return declined("");
-        }
-        _ => {}
+        _ => return Err(refused(reply)),
     }
     let mut response = HttpResponse::new(reply.body.to_vec());
     *response.status_mut() = ::http::StatusCode::from_u16(reply.status)
         .map_err(|_| TokenError::Unreadable { why: "its status is none of HTTP's" })?;
     Ok(response)
+}
+
+/// Understands an error that the endpoint itself reports (RFC 6749, section 5.2), if it is one.
+fn refused(reply: &Reply) -> TokenError {
+    let (status, retry_after) = (reply.status, reply.retry_after);
+    let Some(refusal) = reply.json::<BasicErrorResponse>() else {
+        return TokenError::Declined { status, retry_after, hint: String::new() };
+    };
+    let description = quotable(refusal.error_description().map_or("", String::as_str));
+    match refusal.error() {
+        BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant { description },
+        BasicErrorResponseType::InvalidClient => TokenError::InvalidClient { description },
+        other => {
+            let (code, why) = (quotable(other.as_ref()), super::described(&description));
+            TokenError::Declined { status, retry_after, hint: format!(": {code}{why}") }
+        }
+    }
 }
 
 fn understand(
@@ -184,26 +197,8 @@ fn understand(
     match result {
         Ok(reply) => reply.grant(),
         Err(RequestTokenError::Request(error)) => Err(error),
-        Err(RequestTokenError::ServerResponse(refusal)) => {
-            let description = quotable(refusal.error_description().map_or("", String::as_str));
-            Err(match refusal.error() {
-                BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant { description },
-                BasicErrorResponseType::InvalidClient => TokenError::InvalidClient { description },
-                other => TokenError::Declined {
-                    status: 400,
-                    retry_after: None,
-                    hint: format!(
-                        ": {}{}",
-                        quotable(other.as_ref()),
-                        super::described(&description)
-                    ),
-                },
-            })
-        }
         // These carry the body, which may hold tokens: none of it goes into the message.
-        Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
-            Err(TokenError::Unreadable { why: "it is not JSON with an access_token" })
-        }
+        Err(_) => Err(TokenError::Unreadable { why: "it is not JSON with an access_token" }),
     }
 }
 

@@ -54,6 +54,24 @@ pub fn not_private(metadata: &Metadata, privacy: Privacy) -> Option<String> {
     }
 }
 
+/// Makes sure that this process and those that it starts may write files of `size` bytes: a write
+/// beyond the limit (`ulimit -f`) would end them with a signal.
+///
+/// # Errors
+/// [`io::ErrorKind::FileTooLarge`] where the limit cannot be raised that far.
+pub fn allow_file_size(size: u64) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Fsize);
+    let allows = |limit: Option<u64>| limit.is_none_or(|limit| limit >= size);
+    if allows(current) {
+        Ok(())
+    } else if allows(maximum) {
+        Ok(setrlimit(Resource::Fsize, Rlimit { current: maximum, maximum })?)
+    } else {
+        Err(io::ErrorKind::FileTooLarge.into())
+    }
+}
+
 /// Makes a rename or a new name in `directory` durable.
 ///
 /// # Errors

@@ -29,6 +29,14 @@ pub fn not_private(_metadata: &Metadata, _privacy: Privacy) -> Option<String> {
     None
 }
 
+/// Windows sets no limit to the size of a file.
+///
+/// # Errors
+/// Never.
+pub fn allow_file_size(_size: u64) -> io::Result<()> {
+    Ok(())
+}
+
 /// Windows has no way to sync a directory; a rename is in the file system's own journal.
 ///
 /// # Errors

@@ -60,12 +60,13 @@ impl Installation {
     /// # Errors
     /// As [`Installation::open`], and where something cannot be written.
     pub fn open_or_create(paths: &InstallationPaths) -> Result<Self, StorageError> {
-        if let Some(installation) = Self::open(paths)? {
-            return Ok(installation);
-        }
+        let existing = Self::open(paths)?;
         durable::ensure_directory(&paths.state_directory)?;
         for directory in [sessions(paths), registrations(paths)] {
             durable::ensure_directory(&directory)?;
+        }
+        if let Some(installation) = existing {
+            return Ok(installation);
         }
         let identity = Identity { format: FORMAT, id: random_id()? };
         // The key comes first: an installation that exists has had its key.

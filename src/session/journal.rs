@@ -9,20 +9,17 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use fs2::FileExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::seal::{SealingKey, hex};
-use super::{Generation, StorageError, durable, io_error};
+use super::seal::SealingKey;
+use super::{Attempt, Generation, Outcome, StorageError, TokenDigest, durable, io_error};
 use crate::clock::Timestamp;
 use crate::lock::Lock;
 use crate::platform::{self, Privacy};
-use crate::secret::RefreshToken;
 
 const MAGIC: &[u8] = b"dd-oauth journal ";
 const FORMAT_LINE: &[u8] = b"dd-oauth journal 1\n";
@@ -43,19 +40,6 @@ const TOTAL: u64 = 12288 + 40 * 1024;
 /// The length of a record stands before it.
 const LENGTH_BYTES: usize = 4;
 
-/// Counts the refresh attempts that a journal has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Attempt(u64);
-
-impl Attempt {
-    /// The number of the next attempt.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
-
 /// Says that a request is about to be sent; written and synced before it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Announcement {
@@ -68,19 +52,6 @@ pub struct Announcement {
     pub at: Timestamp,
     /// When an earlier request with the same token was sent whose answer nobody saw.
     pub unknown_since: Option<Timestamp>,
-}
-
-/// Tells refresh tokens apart without being one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TokenDigest(String);
-
-impl TokenDigest {
-    /// SHA-256 of a token.
-    #[must_use]
-    pub fn of(token: &RefreshToken) -> Self {
-        Self(hex(&Sha256::digest(token.expose())))
-    }
 }
 
 /// A whole reply of the token endpoint, secured before anything else is done with it.
@@ -98,78 +69,6 @@ struct ReplyHead {
     attempt: Attempt,
     sent: Timestamp,
     status: u16,
-}
-
-/// What the last attempt ended with, good or bad, for all who waited.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
-    pub attempt: Attempt,
-    /// Of the refresh token that was presented; an outcome says nothing about another.
-    pub token: TokenDigest,
-    pub at: Timestamp,
-    /// When the first request with this token was sent whose answer nobody saw.
-    pub unknown_since: Option<Timestamp>,
-    pub verdict: Verdict,
-}
-
-/// No outcome forbids the next request for longer; one that seems to was written by another clock.
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
-
-impl Outcome {
-    /// Whether it still keeps anybody from the next request.
-    #[must_use]
-    pub fn holds(&self, now: Timestamp) -> bool {
-        match &self.verdict {
-            Verdict::Renewed => false,
-            Verdict::Ended { .. } => true,
-            Verdict::Failed { not_before, .. } => {
-                let left = not_before.since(now);
-                !left.is_zero() && left <= LONGEST_WAIT && now >= self.at
-            }
-        }
-    }
-}
-
-/// How an attempt ended.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// The session has a new access token.
-    Renewed,
-    /// The session is kept, and nobody asks again before `not_before`.
-    Failed {
-        trouble: Trouble,
-        message: String,
-        /// In a row, this one included.
-        failures: u32,
-        not_before: Timestamp,
-    },
-    /// The server ended the session; only a login helps.
-    Ended { refusal: Refusal, message: String },
-}
-
-/// Why an attempt failed, by what the server can have seen of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trouble {
-    /// It saw nothing: DNS, connect, TLS.
-    NotSent,
-    /// It refused to act for now.
-    Declined,
-    /// It may have acted; no whole answer was seen.
-    Unknown,
-}
-
-/// Why a server ended a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Refusal {
-    /// `invalid_grant`: revoked, expired, or used elsewhere.
-    InvalidGrant,
-    /// `invalid_grant` to the repetition of a request whose answer was lost.
-    Interrupted { at: Timestamp },
-    /// `invalid_client`: the registration is gone.
-    UnknownClient,
 }
 
 /// The open journal of one session.
@@ -207,6 +106,8 @@ impl<'k> Journal<'k> {
             .open(path)
             .map_err(io_error("open", path))?;
         durable::check_open(&file, path, Privacy::Secret)?;
+        // Room on the disk is of no use to a process that may not write that far.
+        platform::allow_file_size(TOTAL).map_err(io_error("reserve room for", path))?;
         let mut journal = Self { file, path: path.to_path_buf(), key };
         let known = journal.has_format()?;
         let allocated = journal.file.allocated_size().map_err(io_error("look at", path))?;
@@ -358,6 +259,8 @@ impl<'k> Journal<'k> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::secret::Secret;
+    use crate::session::{ClientId, Renewal};
 
     struct Desk {
         directory: tempfile::TempDir,
@@ -382,11 +285,14 @@ mod tests {
     }
 
     fn announcement(attempt: Attempt) -> Announcement {
-        let token = RefreshToken::parse("canary".to_string()).unwrap();
+        let renewal = Renewal::Possible {
+            client_id: ClientId::parse("client").unwrap(),
+            refresh_token: Secret::parse("canary".to_string()).unwrap(),
+        };
         Announcement {
             attempt,
             generation: Generation::FIRST,
-            token: TokenDigest::of(&token),
+            token: TokenDigest::of(&renewal).unwrap(),
             at: Timestamp::from_seconds(7),
             unknown_since: None,
         }

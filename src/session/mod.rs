@@ -8,6 +8,7 @@ mod installation;
 mod journal;
 mod key;
 mod name;
+mod outcome;
 mod registrations;
 mod seal;
 mod store;
@@ -24,11 +25,10 @@ use crate::secret::{AccessToken, RefreshToken};
 
 pub use file::SessionHead;
 pub use installation::{Installation, InstallationPaths};
-pub use journal::{
-    Announcement, Attempt, Journal, Outcome, Refusal, SecuredReply, TokenDigest, Trouble, Verdict,
-};
+pub use journal::{Announcement, Journal, SecuredReply};
 pub use key::KeyHome;
 pub use name::{OrgLabel, SessionName};
+pub use outcome::{Attempt, Outcome, Refusal, TokenDigest, Verdict};
 pub use registrations::{Registration, Registrations};
 pub use store::{Choice, SessionStore};
 

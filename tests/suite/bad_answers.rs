@@ -103,6 +103,17 @@ fn an_error_that_the_endpoint_did_not_mean_costs_no_session() {
 }
 
 #[test]
+fn an_error_without_a_rule_of_its_own_keeps_its_status_and_its_wait() {
+    let (peer, home) = logged_in();
+    home.make_stale();
+    let answer = json!({"status": 403, "headers": {"Retry-After": "200"},
+        "body": r#"{"error":"temporarily_unavailable"}"#});
+    answer_with(&peer, &answer);
+    let words = ["status 403: temporarily_unavailable", "the next attempt is made in 200 s"];
+    home.run(&[], "get\n").fails(4, &words);
+}
+
+#[test]
 fn an_endless_answer_is_not_read_to_its_end() {
     let (peer, home) = logged_in();
     fails_and_survives(&peer, &home, &json!({"kind": "endless"}), 2, &["more than", "bytes"]);

@@ -52,6 +52,16 @@ fn all_commands_fail(home: &Home, code: i32, words: &[&str]) {
 }
 
 #[test]
+fn directories_that_were_removed_are_made_again() {
+    let home = home_with_session();
+    for directory in ["sessions", "registrations"] {
+        std::fs::remove_dir_all(state(&home).join(directory)).unwrap();
+    }
+    home.run(&["store"], "site=eu1\naccess_token=new\n").succeeds_quietly();
+    assert_eq!(home.get(), "new");
+}
+
+#[test]
 fn a_damaged_session_file_is_an_error_until_it_is_mended() {
     let home = home_with_session();
     let path = home.session_file("session");

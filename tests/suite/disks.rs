@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::home::{Home, finish, start};
+use crate::home::{Home, eventually, finish, start};
 use crate::peers::{Kind, Peer};
 
 /// A small file system of its own for the state directory; goes with the value.
@@ -98,6 +98,26 @@ fn on_a_read_only_disk_nothing_is_sent_and_what_is_fresh_is_answered() {
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_is_raised_or_nothing_is_sent() {
+    let peer = Peer::start(Kind::Judge);
+    let home = Home::at(&peer);
+    home.log_in();
+    // The room is reserved by now, and the limit lies before that of the answer.
+    assert_eq!(home.run(&["refresh"], "").code, Some(0));
+    home.make_stale();
+    let get_within = |limit: &str| {
+        let mut limited = home.any_program(Path::new("prlimit"), &[limit]);
+        limited.args([env!("CARGO_BIN_EXE_dd-oauth"), "get"]);
+        finish(start(limited, b""))
+    };
+    get_within("--fsize=9000:9000").fails(5, &["could not reserve room", "file too large"]);
+    assert_eq!(peer.refreshes().len(), 1);
+    let run = get_within("--fsize=9000:unlimited");
+    run.succeeds_quietly();
+    assert!(peer.accepts(&run.value("access_token")));
+}
+
+#[test]
 fn without_locks_no_refresh_is_sent() {
     let peer = Peer::start(Kind::Judge);
     let home = Home::at(&peer);
@@ -158,6 +178,21 @@ fn a_secured_answer_survives_a_store_in_between() {
 }
 
 #[test]
+fn a_logout_revokes_the_tokens_of_an_answer_that_was_not_committed() {
+    let peer = Peer::start(Kind::Judge);
+    let home = Home::at(&peer);
+    home.log_in();
+    home.make_stale();
+    let token = get_with(&home, "rename:error=ENOSPC").value("access_token");
+    assert!(peer.accepts(&token));
+    assert_eq!(home.run(&["logout"], "").code, Some(0));
+    assert!(!peer.accepts(&token));
+    let issued = peer.refreshes().remove(0).new_token_sha256;
+    let revoked = peer.log().into_iter().find(|event| event.endpoint == "revoke").unwrap();
+    assert_eq!(revoked.token_sha256, issued, "and not the token that was spent for it");
+}
+
+#[test]
 fn a_disk_that_refuses_the_answer_for_a_while_costs_nothing() {
     let peer = Peer::start(Kind::Judge);
     let home = Home::at(&peer);
@@ -176,15 +211,17 @@ fn a_state_directory_that_vanishes_is_an_error_and_no_hang() {
     let home = Home::at(&peer);
     home.log_in();
     home.make_stale();
-    peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": 300}));
+    peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": 1000}));
     let caller = start(home.program(&[]), b"get\n");
     let journal = home.sessions().join("x").with_file_name("");
-    crate::home::eventually("the journal", || {
+    eventually("the journal", || {
         std::fs::read_dir(&journal).unwrap().any(|entry| {
             entry.unwrap().path().extension().is_some_and(|ending| ending == "journal")
         })
     });
-    std::fs::remove_dir_all(home.path().join(".local/state")).unwrap();
+    // A file that appears while the directory is emptied keeps it there.
+    let state = home.path().join(".local/state");
+    eventually("the directory gone", || std::fs::remove_dir_all(&state).is_ok() || !state.exists());
     let run = finish(caller);
     assert!(matches!(run.code, Some(3..=5)), "{run:?}");
     assert_eq!((run.stdout.as_str(), run.stderr.lines().count()), ("", 1), "{run:?}");

@@ -110,6 +110,20 @@ fn a_token_that_cannot_be_renewed_is_answered_while_it_lives() {
 }
 
 #[test]
+fn a_refresh_token_stored_again_for_its_right_client_is_tried_again() {
+    let peer = Peer::start(Kind::Demo);
+    let home = Home::at(&peer);
+    for (client, requests) in [("wrong", 1), ("right", 2)] {
+        let tokens = "access_token=a\nexpires_at=1000000000\nrefresh_token=r\nclient_id=";
+        home.run(&["store"], format!("{tokens}{client}\n")).succeeds_quietly();
+        for _ in 0..2 {
+            home.run(&[], "get\n").fails(3, &["no longer knows this installation"]);
+        }
+        assert_eq!(peer.refreshes().len(), requests);
+    }
+}
+
+#[test]
 fn erase_forgets_here_and_revokes_nothing() {
     let peer = Peer::start(Kind::Demo);
     let home = Home::at(&peer);

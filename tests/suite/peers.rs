@@ -33,6 +33,10 @@ pub struct Event {
     pub status: u16,
     pub result: String,
     pub fault: Option<String>,
+    /// Of the refresh token that was presented, or the token that was revoked.
+    pub token_sha256: Option<String>,
+    /// Of the refresh token that was issued.
+    pub new_token_sha256: Option<String>,
 }
 
 #[derive(Deserialize)]

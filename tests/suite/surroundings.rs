@@ -66,6 +66,28 @@ fn named_roots_that_are_not_there_are_an_error_and_not_ignored() {
 }
 
 #[test]
+fn a_logout_without_usable_roots_forgets_the_session_all_the_same() {
+    let mut home = Home::new();
+    home.set("SSL_CERT_FILE", "/nonexistent/roots.pem");
+    stale_session(&home, "eu1");
+    let run = home.run(&["logout"], "");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("was not revoked") && run.stderr.contains("SSL_CERT_FILE"));
+    home.run(&[], "get\n").fails(3, &["not logged in"]);
+}
+
+#[test]
+fn a_site_that_begins_with_a_hyphen_is_refreshed_like_any_other() {
+    let mut home = Home::new();
+    let config = home.path().join(".config/dd-oauth/config.toml");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    std::fs::write(config, "trusted_sites = ['-x.example.org']").unwrap();
+    home.set("HTTPS_PROXY", "http://127.0.0.1:9");
+    stale_session(&home, "-x.example.org");
+    home.run(&[], "get\n").fails(4, &["could not reach api.-x.example.org"]);
+}
+
+#[test]
 fn a_server_that_is_down_costs_no_session() {
     let mut peer = Peer::start(Kind::Demo);
     let home = Home::at(&peer);

@@ -117,6 +117,29 @@ fn a_revoked_session_is_remembered_and_not_called_interrupted() {
 }
 
 #[test]
+fn a_lost_answer_that_was_made_good_is_forgotten_where_tokens_are_not_rotated() {
+    let stage = Stage::stale(Kind::Demo, false);
+    stage.peer.set(&json!({"rotate": false}));
+    stage.fault(1, json!({"kind": "lost"}));
+    stage.get().succeeds_quietly();
+    stage.home.make_stale();
+    stage
+        .fault(1, json!({"kind": "status", "status": 400, "body": r#"{"error":"invalid_grant"}"#}));
+    let ended = stage.get();
+    ended.fails(3, &["is over", "invalid_grant"]);
+    assert!(!ended.stderr.contains("interrupted"), "{ended:?}");
+}
+
+#[test]
+fn a_token_that_expires_on_its_way_is_not_answered() {
+    let stage = Stage::stale(Kind::Demo, false);
+    stage.peer.set(&json!({"access_ttl": 1}));
+    stage.fault(1, json!({"kind": "delay", "ms": 1200}));
+    stage.get().fails(4, &["had expired before it could be answered"]);
+    assert_eq!(stage.results(), ["issued"]);
+}
+
+#[test]
 fn a_server_that_fails_for_long_costs_no_session() {
     let stage = Stage::stale(Kind::Demo, true);
     stage.fault(2, json!({"kind": "after-status", "status": 500}));
@@ -187,6 +210,23 @@ mod at_other_times {
         get_at(&home, 3601).fails(4, &["503"]);
         let demand = home.run_later(Duration::from_secs(3571), &["get", "--min-ttl", "60"], "");
         demand.fails(4, &["503"]);
+    }
+
+    #[test]
+    fn a_demand_on_an_ended_session_logs_in_though_its_token_lives() {
+        let (peer, mut home) = fresh();
+        let config = home.path().join(".config/dd-oauth/config.toml");
+        std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+        std::fs::write(config, format!("trusted_sites = ['{}']", peer.origin)).unwrap();
+        home.set("DD_OAUTH_INTERACTIVE", "always");
+        let body = r#"{"error":"invalid_grant"}"#;
+        peer.fault(&json!({"endpoint": "token", "grant": "refresh_token", "kind": "status",
+            "status": 400, "body": body}));
+        let demand = ["get", "--min-ttl", "1800"];
+        let run = home.run_later(Duration::from_secs(2600), &demand, "");
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert!(peer.accepts(&run.value("access_token")));
+        assert_eq!(home.browsers_opened(), 2);
     }
 
     #[test]

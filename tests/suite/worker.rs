@@ -3,11 +3,11 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
-use crate::home::{Home, eventually, finish, start};
+use crate::home::{Home, Run, eventually, finish, start};
 use crate::peers::{Kind, Peer};
 
 /// A stale session at a server that takes its time with the refresh.
@@ -171,6 +171,62 @@ fn who_gets_the_lock_reads_again_before_it_asks_the_server() {
     stage.renewed_once();
 }
 
+/// Holds the session's lock in another process until its standard input is closed.
+fn hold(lock: &Path) -> Child {
+    let mut holder = Command::new("flock");
+    holder.arg(lock).args(["sh", "-c", "echo held; exec cat"]);
+    let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 5];
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut line).unwrap();
+    holder
+}
+
+/// Runs a `get` that finds the session as it is, waits for the lock, and goes on after `meanwhile`.
+fn get_around(stage: &Stage, meanwhile: impl FnOnce()) -> Run {
+    let lock = stage.home.session_file("lock");
+    let mut holder = hold(&lock);
+    let caller = start(stage.home.program(&["get"]), b"");
+    let descriptors = format!("/proc/{}/fd", caller.id());
+    eventually("the caller at the lock", || {
+        let mut open = std::fs::read_dir(&descriptors).into_iter().flatten().flatten();
+        open.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|file| file == lock))
+    });
+    meanwhile();
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    finish(caller)
+}
+
+#[test]
+fn who_waited_for_a_stale_token_refreshes_and_does_not_answer_it() {
+    let stage = Stage::slow(0);
+    let file = stage.home.session_file("session");
+    let seen = std::fs::read(&file).unwrap();
+    stage.home.make_stale();
+    let stored = std::fs::read(&file).unwrap();
+    std::fs::write(&file, seen).unwrap();
+    let run = get_around(&stage, || std::fs::write(&file, stored).unwrap());
+    run.succeeds_quietly();
+    assert!(stage.peer.accepts(&run.value("access_token")), "{run:?}");
+    stage.renewed_once();
+}
+
+#[test]
+fn who_waited_while_somebody_logged_in_anew_answers_that_session() {
+    let peer = Peer::start(Kind::Demo);
+    let home = Home::at(&peer);
+    home.log_in();
+    let file = home.session_file("session");
+    let (token, login) = (home.get(), std::fs::read(&file).unwrap());
+    home.make_stale();
+    let stage = Stage { peer, home };
+    // A login after an `erase` has the first generation again.
+    let run = get_around(&stage, || std::fs::write(&file, login).unwrap());
+    run.succeeds_quietly();
+    assert_eq!(run.value("access_token"), token);
+    assert_eq!(stage.peer.refreshes().len(), 0);
+}
+
 #[test]
 fn who_waits_for_long_is_told_for_whom() {
     let stage = Stage::slow(2500);
@@ -187,7 +243,6 @@ fn who_waits_for_long_is_told_for_whom() {
 #[cfg(feature = "test-clock")]
 mod behind_the_answer {
     use super::*;
-    use crate::home::Run;
 
     /// A token of an hour that is expiring, for the clock that the runs see.
     const EXPIRING: &str = "3400000";

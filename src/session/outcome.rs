@@ -1,0 +1,98 @@
+//! What refresh attempts end with, as it is left to all who waited and to those who come later.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::Renewal;
+use super::seal::hex;
+use crate::clock::Timestamp;
+
+/// Counts the refresh attempts that a journal has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attempt(u64);
+
+impl Attempt {
+    /// The number of the next attempt.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Tells refresh tokens apart without being one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenDigest(String);
+
+impl TokenDigest {
+    /// SHA-256 of a refresh token and of the client that presents it; an outcome says nothing about
+    /// the same token in the hands of another client.
+    #[must_use]
+    pub fn of(renewal: &Renewal) -> Option<Self> {
+        let Renewal::Possible { client_id, refresh_token } = renewal else { return None };
+        let presented = Sha256::new_with_prefix(client_id.as_str()).chain_update([0]);
+        Some(Self(hex(&presented.chain_update(refresh_token.expose()).finalize())))
+    }
+}
+
+/// What the last attempt ended with, good or bad, for all who waited.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    pub attempt: Attempt,
+    /// Of the refresh token that was presented; an outcome says nothing about another.
+    pub token: TokenDigest,
+    pub at: Timestamp,
+    /// When the first request with this token was sent whose answer nobody saw.
+    pub unknown_since: Option<Timestamp>,
+    pub verdict: Verdict,
+}
+
+/// No outcome forbids the next request for longer; one that seems to was written by another clock.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
+impl Outcome {
+    /// Whether it still keeps anybody from the next request.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        match &self.verdict {
+            Verdict::Renewed => false,
+            Verdict::Ended { .. } => true,
+            Verdict::Failed { not_before, .. } => {
+                let left = not_before.since(now);
+                !left.is_zero() && left <= LONGEST_WAIT && now >= self.at
+            }
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The session has a new access token.
+    Renewed,
+    /// The session is kept, and nobody asks again before `not_before`.
+    Failed {
+        message: String,
+        /// In a row, this one included.
+        failures: u32,
+        not_before: Timestamp,
+    },
+    /// The server ended the session; only a login helps.
+    Ended { refusal: Refusal, message: String },
+}
+
+/// Why a server ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// `invalid_grant`: revoked, expired, or used elsewhere.
+    InvalidGrant,
+    /// `invalid_grant` to the repetition of a request whose answer was lost.
+    Interrupted { at: Timestamp },
+    /// `invalid_client`: the registration is gone.
+    UnknownClient,
+}
