@@ -5,8 +5,8 @@ mod choice;
 mod freshness;
 mod keeping;
 mod login;
+mod refresh;
 mod renewal;
-mod worker;
 
 use std::time::Duration;
 

@@ -4,9 +4,9 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use super::choice::{Standing, outcome_of};
+use super::choice::{Standing, login_command, outcome_of};
 use super::freshness::{Need, life_left};
-use super::worker::{read_secured, renewed};
+use super::refresh::{read_secured, renewed};
 use super::{Broker, BrokerError, DueRenewal};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
@@ -15,6 +15,7 @@ use crate::platform::{self, HandedOn};
 use crate::session::{
     Announcement, Attempt, Installation, Renewal, Session, SessionName, SessionStore, TokenDigest,
 };
+use crate::site::SiteName;
 
 /// How long a process waits for a refresh, its own or another's.
 const WAITER_LIMIT: Duration = Duration::from_mins(1);
@@ -69,7 +70,13 @@ impl Broker<'_> {
         let store = SessionStore::of(installation);
         let path = store.lock_path(&seen.name);
         let deadline = Deadline::after(WAITER_LIMIT);
-        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
+        let mut told = false;
+        let mut notice = |holder: Option<&_>| {
+            // Once, however often the lock changes hands.
+            if !std::mem::replace(&mut told, true) {
+                self.terminal.say_waiting(holder);
+            }
+        };
         let mut known = last_attempt(&store, seen)?;
         let mut started = 0;
         loop {
@@ -86,13 +93,14 @@ impl Broker<'_> {
             }
             Lock::wait_until_free(&path, deadline, &mut notice)?;
             let Some(session) = store.load(&seen.name)? else {
-                return Err(self.not_logged_in());
+                return Err(gone(&seen.name));
             };
             if self.is_enough(seen, &session, reason) {
                 return Ok(Renewed::Yes(session));
             }
             if let Some(outcome) = outcome_of(&store, &session)?
                 && outcome.attempt > known
+                && outcome.is_about(&session)
             {
                 match (Standing::after(&outcome, self.clock.now()), reason) {
                     // It was committed before we looked, and concluded after.
@@ -141,7 +149,7 @@ impl Broker<'_> {
         reason: Reason,
     ) -> Result<Option<Renewed>, Error> {
         let Some(session) = SessionStore::of(installation).load(&seen.name)? else {
-            return Err(self.not_logged_in());
+            return Err(gone(&seen.name));
         };
         if self.is_enough(seen, &session, reason) {
             return Ok(Some(Renewed::Yes(session)));
@@ -222,10 +230,16 @@ impl Broker<'_> {
             Renewed::No(Standing::Live) => return Err(BrokerError::NoOutcome { name }.into()),
             Renewed::No(standing) => standing.explain(&name, self.clock.now()),
         };
-        let site = crate::site::SiteName::Site(name.site.clone());
-        let command = super::choice::login_command(&site, name.org.as_ref());
+        let command = login_command(&SiteName::Site(name.site.clone()), name.org.as_ref());
         Err(BrokerError::LoginRequired { why, command }.into())
     }
+}
+
+/// The error for a session that was erased while somebody waited for its refresh.
+fn gone(name: &SessionName) -> Error {
+    let site = SiteName::Site(name.site.clone());
+    let command = login_command(&site, name.org.as_ref());
+    BrokerError::LoginRequired { why: format!("not logged in to {name}"), command }.into()
 }
 
 /// The session of an answer that was secured and not committed, as its worker died or the disk

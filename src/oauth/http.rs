@@ -163,14 +163,23 @@ fn retry_after(value: &reqwest::header::HeaderValue) -> Option<Duration> {
 
 fn named_roots(environment: &Environment) -> Result<Option<Vec<Certificate>>, HttpError> {
     let file = environment.path("SSL_CERT_FILE");
-    let directory = environment.path("SSL_CERT_DIR");
-    let variable = match (&file, &directory) {
-        (None, None) => return Ok(None),
+    // A list, as in OpenSSL.
+    let directories = environment.path("SSL_CERT_DIR").unwrap_or_default();
+    let directories: Vec<_> = std::env::split_paths(&directories)
+        .filter(|directory| !directory.as_os_str().is_empty())
+        .collect();
+    let variable = match (&file, directories.as_slice()) {
+        (None, []) => return Ok(None),
         (Some(_), _) => "SSL_CERT_FILE",
-        (None, Some(_)) => "SSL_CERT_DIR",
+        (None, _) => "SSL_CERT_DIR",
     };
     let bad = |why: String| HttpError::BadRoots { variable, why };
-    let found = rustls_native_certs::load_certs_from_paths(file.as_deref(), directory.as_deref());
+    let mut found = rustls_native_certs::load_certs_from_paths(file.as_deref(), None);
+    for directory in &directories {
+        let more = rustls_native_certs::load_certs_from_paths(None, Some(directory));
+        found.certs.extend(more.certs);
+        found.errors.extend(more.errors);
+    }
     if found.certs.is_empty() {
         let why =
             found.errors.first().map_or_else(|| "there are none".into(), |error| causes(error));

@@ -190,11 +190,14 @@ pub fn start_worker(arguments: &[&std::ffi::OsStr], file: File) -> io::Result<Ha
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-        // A relative path would mean another file from `/`.
-        if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
-            command.env(variable, std::path::absolute(path)?);
-        }
+    // A relative path would mean another file from `/`.
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
+        command.env("SSL_CERT_FILE", std::path::absolute(file)?);
+    }
+    if let Some(list) = std::env::var_os("SSL_CERT_DIR") {
+        let named = std::env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
+        let absolute = named.map(std::path::absolute).collect::<io::Result<Vec<_>>>()?;
+        command.env("SSL_CERT_DIR", std::env::join_paths(absolute).map_err(io::Error::other)?);
     }
     // Nothing else is started between these two lines, so no other child inherits the lock.
     fcntl_setfd(&file, FdFlags::empty())?;

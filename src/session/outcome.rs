@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Renewal;
 use super::seal::hex;
+use super::{Renewal, Session};
 use crate::clock::Timestamp;
 
 /// Counts the refresh attempts that a journal has seen.
@@ -54,6 +54,14 @@ pub struct Outcome {
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 impl Outcome {
+    /// Whether it says something about the session as it is now. A failure does not, where another
+    /// token set was stored since; a success has changed the token itself.
+    #[must_use]
+    pub fn is_about(&self, session: &Session) -> bool {
+        matches!(self.verdict, Verdict::Renewed)
+            || TokenDigest::of(&session.renewal).as_ref() == Some(&self.token)
+    }
+
     /// Whether it still keeps anybody from the next request.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {

@@ -58,6 +58,21 @@ fn a_certificate_of_an_unknown_authority_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn directories_of_roots_are_a_list_and_may_be_relative() {
+    let certificates = tempfile::tempdir().unwrap();
+    let peer = Peer::start_tls(Kind::Demo, certificates.path());
+    let mut home = Home::at(&peer);
+    home.log_in();
+    home.make_stale();
+    let roots = home.path().join("roots");
+    std::fs::create_dir(&roots).unwrap();
+    // Directories of roots have names made of a hash, of which any will do.
+    std::fs::copy(peer.authority.as_ref().unwrap(), roots.join("00000000.0")).unwrap();
+    home.set("SSL_CERT_FILE", "").set("SSL_CERT_DIR", "/nonexistent:roots");
+    assert!(peer.accepts(&home.get()));
+}
+
+#[test]
 fn named_roots_that_are_not_there_are_an_error_and_not_ignored() {
     let mut home = Home::new();
     home.set("SSL_CERT_FILE", "/nonexistent/roots.pem");
