@@ -71,8 +71,9 @@ fn main() -> ExitCode {
     }
     let kills = (refreshes / 100).clamp(2, 100);
     conclude("killed callers", killed_callers::run(seed, kills));
-    conclude("worker, strict server", killed_workers::run(seed, kills.div_ceil(2), false));
-    conclude("worker, repeating server", killed_workers::run(seed, kills.div_ceil(2), true));
+    let kills = (kills / 2).max(2);
+    conclude("worker, strict server", killed_workers::run(seed, kills, false));
+    conclude("worker, repeating server", killed_workers::run(seed, kills, true));
     conclude("window", window::measure());
     conclude("crowd", crowd::run(if refreshes < 1000 { 200 } else { 1000 }));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
