@@ -24,7 +24,7 @@ pub use registration::register;
 pub use revoke::{TokenHint, revoke};
 pub use token::{Grant, TokenError, exchange, read_refresh_reply, refresh};
 
-/// Where the requests of one site go (`datadog-oauth.md` of the design: "Endpoints").
+/// Where the requests of one site go: the paths that Datadog's own tools use.
 struct Endpoints {
     register: String,
     authorize: String,

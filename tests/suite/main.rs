@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_login_answers;
 mod bad_settings;
 mod callback;
+mod contrib;
 mod damaged_files;
 // What is said of the release is tested on the release build.
 #[cfg(not(debug_assertions))]
