@@ -157,8 +157,9 @@ impl Round<'_> {
             signal(name, group);
             if name == "STOP" {
                 std::thread::sleep(Duration::from_millis(random.u64(0..100)));
-                signal("CONT", group);
             }
+            // Also after the others: a tracer that dies early leaves its child stopped.
+            signal("CONT", group);
         }
     }
 

@@ -221,11 +221,13 @@ pub fn start(mut command: Command, input: &[u8]) -> Child {
 /// Waits for the end of a program and takes its output.
 pub fn finish(mut child: Child) -> Run {
     let drain = |stream: Option<Box<dyn Read + Send>>| {
+        let (sender, output) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let mut text = Vec::new();
             stream.expect("it is piped").read_to_end(&mut text).unwrap();
-            String::from_utf8_lossy(&text).into_owned()
-        })
+            let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
+        });
+        output
     };
     let stdout = drain(child.stdout.take().map(|stream| Box::new(stream) as _));
     let stderr = drain(child.stderr.take().map(|stream| Box::new(stream) as _));
@@ -240,7 +242,11 @@ pub fn finish(mut child: Child) -> Run {
         }
         std::thread::sleep(Duration::from_millis(2));
     };
-    Run { code: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    // Somebody else may have the other end of a pipe, and keep it.
+    let all = |output: std::sync::mpsc::Receiver<String>| {
+        output.recv_timeout(HANG).expect("its output ends when it does")
+    };
+    Run { code: status.code(), stdout: all(stdout), stderr: all(stderr) }
 }
 
 /// A port that the kernel says is free.
