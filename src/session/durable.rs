@@ -34,7 +34,7 @@ fn refuse_foreign(path: &Path, why: Option<String>) -> Result<(), StorageError> 
 /// Reads a whole file of at most `limit` bytes, or nothing where there is none. What is checked
 /// is the file that was opened, so that nobody can exchange it in between.
 pub fn read(path: &Path, privacy: Privacy, limit: u64) -> Result<Option<Vec<u8>>, StorageError> {
-    let file = match platform::private_file().read(true).open(path) {
+    let mut file = match platform::private_file().read(true).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("open", path)(error)),
@@ -43,9 +43,9 @@ pub fn read(path: &Path, privacy: Privacy, limit: u64) -> Result<Option<Vec<u8>>
     if length > limit {
         return Err(io_error("read", path)(ErrorKind::FileTooLarge.into()));
     }
-    // One byte more than there should be, so that the end is seen without growing the buffer.
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
-    file.take(limit).read_to_end(&mut bytes).map_err(io_error("read", path))?;
+    // Files are replaced and never changed, so the length that was seen is the length there is.
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    file.read_exact(&mut bytes).map_err(io_error("read", path))?;
     Ok(Some(bytes))
 }
 
