@@ -36,7 +36,17 @@ pub enum Erased {
 pub struct LoggedOut {
     pub name: SessionName,
     /// What the server was not told, and why.
-    pub not_revoked: Vec<(TokenHint, HttpError)>,
+    pub not_revoked: Vec<(TokenHint, NotRevoked)>,
+}
+
+/// Why a token was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRevoked {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// There is nobody in whose name it could be revoked.
+    #[error("it was stored without a client")]
+    NoClient,
 }
 
 impl Broker<'_> {
@@ -145,10 +155,11 @@ impl Broker<'_> {
         Ok(LoggedOut { name, not_revoked })
     }
 
-    fn revoke(&self, session: &Session) -> Vec<(TokenHint, HttpError)> {
-        // Without a client there is nobody in whose name a token could be revoked.
+    fn revoke(&self, session: &Session) -> Vec<(TokenHint, NotRevoked)> {
         let Renewal::Possible { client_id, refresh_token } = &session.renewal else {
-            return Vec::new();
+            let held = matches!(session.access, Access::Held { .. });
+            let access = (TokenHint::AccessToken, NotRevoked::NoClient);
+            return held.then_some(access).into_iter().collect();
         };
         let mut tokens = vec![(TokenHint::RefreshToken, refresh_token.expose())];
         if let Access::Held { token, .. } = &session.access {
@@ -160,7 +171,7 @@ impl Broker<'_> {
             let revoked = Http::for_site(site, self.environment).and_then(|http| {
                 oauth::block_on(oauth::revoke(&http, site, client_id, token, hint))?
             });
-            not_revoked.extend(revoked.err().map(|error| (hint, error)));
+            not_revoked.extend(revoked.err().map(|error| (hint, error.into())));
         }
         not_revoked
     }

@@ -24,7 +24,7 @@ use renewal::{Reason, Renewed};
 
 pub use choice::Standing;
 pub use freshness::Need as TokenNeed;
-pub use keeping::{Erased, LoggedOut};
+pub use keeping::{Erased, LoggedOut, NotRevoked};
 pub use login::LoginWish;
 pub use renewal::standing_of;
 

@@ -80,8 +80,13 @@ impl Status {
             Renewal::Possible { .. } => "yes, with a refresh token",
             Renewal::Impossible => "no, it was stored without a refresh token",
         };
+        let label = match name.site.label() {
+            // It has no other name.
+            label if label == name.site.to_string() => String::new(),
+            label => format!("{label}; "),
+        };
         let mut lines = vec![
-            ("site", format!("{} ({}; from {})", name.site, name.site.label(), self.chosen_by)),
+            ("site", format!("{} ({}from {})", name.site, label, self.chosen_by)),
             ("org", name.org.as_ref().map_or_else(|| "-".into(), ToString::to_string)),
         ];
         lines.extend(org_uuid.clone().map(|uuid| ("org uuid", uuid)));

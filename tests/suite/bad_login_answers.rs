@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::home::Home;
+use crate::home::{Home, eventually};
 use crate::peers::{Kind, Peer};
 
 /// A listener that nobody must come to, and its address.
@@ -112,8 +112,10 @@ fn a_code_exchange_that_fails_costs_no_session() {
     }
     nobody_came(&listener);
     // Each of them was told in the browser too.
-    let log = std::fs::read_to_string(home.path().join("browser.log")).unwrap();
-    assert_eq!(log.matches("callback 200").count(), 1 + cases.len());
+    eventually("the browser's note of the last page", || {
+        let log = std::fs::read_to_string(home.path().join("browser.log")).unwrap();
+        log.matches("callback 200").count() == 1 + cases.len()
+    });
     home.log_in();
     assert_ne!(home.get(), kept);
 }

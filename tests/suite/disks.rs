@@ -27,7 +27,9 @@ impl SmallDisk {
     }
 
     fn remount(&self, options: &str) {
-        succeed(Command::new("mount").arg("-o").arg(format!("remount,{options}")).arg(&self.0));
+        succeed(
+            Command::new("mount").arg("-o").arg(format!("remount,bind,{options}")).arg(&self.0),
+        );
     }
 
     /// Leaves no room at all.

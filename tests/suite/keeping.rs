@@ -236,3 +236,14 @@ fn logout_without_the_server_forgets_and_says_what_was_not_revoked() {
     home.run(&["get"], "").fails(3, &["not logged in"]);
     home.run(&["logout"], "").fails(3, &["not logged in"]);
 }
+
+#[test]
+fn logout_says_that_a_token_without_a_client_stays_good() {
+    let home = Home::new();
+    store(&home, "alone", "site=us1\n");
+    let out = home.run(&["logout"], "");
+    assert_eq!((out.code, out.stdout.as_str()), (Some(0), ""), "{out:?}");
+    for words in ["access token was not revoked", "without a client", "logged out"] {
+        assert!(out.stderr.contains(words), "{out:?}");
+    }
+}
