@@ -52,7 +52,7 @@ struct Refresh<'a> {
     client_id: ClientId,
     refresh_token: RefreshToken,
     digest: TokenDigest,
-    /// Of the last outcome, if it was a failure of this generation.
+    /// Of the last outcome, if it was a failure with this refresh token.
     failures: u32,
     /// The number of the attempt that is under way, or was the last.
     attempt: Attempt,
@@ -104,7 +104,7 @@ impl Broker<'_> {
         let (announced, concluded) = (journal.announcement()?, journal.outcome()?);
         let attempts = (announced.as_ref().map(|record| record.attempt))
             .max(concluded.as_ref().map(|record| record.attempt));
-        // By the refresh token alone: a `store` or `erase` in between raises the generation and
+        // By refresh token and client alone: a `store` or `erase` in between raises the generation and
         // keeps the token, and the reply to it is the only copy of the next one.
         let unfinished = announced.filter(|record| record.token == digest).filter(|record| {
             concluded.as_ref().is_none_or(|outcome| outcome.attempt < record.attempt)
