@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
 use crate::error::Error;
@@ -94,7 +94,7 @@ pub enum Verb {
     /// Log in with the browser
     Login(LoginFlags),
     /// Revoke a session's tokens and forget it
-    Logout,
+    Logout(LogoutFlags),
     /// Show a session: site, organization, expiry, scopes, and where its key rests
     Status(JsonFlag),
     /// List all sessions
@@ -110,6 +110,11 @@ pub enum Verb {
     },
     /// Renew the access token now, however fresh it is
     Refresh,
+    /// Say where sealing keys rest, move or forget them
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
+    },
     /// Refresh the session whose lock was inherited; started by dd-oauth itself
     #[command(hide = true)]
     Worker { session: String, descriptor: i32 },
@@ -136,6 +141,36 @@ pub struct LoginFlags {
     /// Listen for the login on this port of 127.0.0.1 [env: DD_OAUTH_CALLBACK_PORT]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub callback_port: Option<u16>,
+}
+
+#[derive(Args)]
+pub struct LogoutFlags {
+    /// Log out of every session, and forget the sealing key too
+    #[arg(long, conflicts_with_all = ["site", "org"])]
+    pub all: bool,
+}
+
+#[derive(Subcommand)]
+pub enum KeyAction {
+    /// List the sealing keys of this user, and which of them are still in use
+    List,
+    /// Move this installation's sealing key into the keychain or into a file
+    Move {
+        /// Where to
+        #[arg(value_enum)]
+        to: NewKeyPlace,
+    },
+    /// Remove a sealing key that no installation uses any more
+    Forget {
+        /// The id that `dd-oauth key list` shows
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum NewKeyPlace {
+    Keychain,
+    File,
 }
 
 #[derive(Args)]

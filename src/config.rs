@@ -6,13 +6,17 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::error::ExitKind;
 use crate::platform::{self, Privacy};
-use crate::session::{InstallationPaths, OrgLabel};
+use crate::session::{InstallationPaths, KeyPlace, KeySettings, OrgLabel, Patience};
 use crate::site::{Site, SiteError, SiteName};
+
+const STORAGE: &str = "DD_TOKEN_STORAGE";
+const KERNEL_KEYRING: &str = "DD_OAUTH_KERNEL_KEYRING";
 
 /// The environment variables of a process, handed in.
 pub struct Environment(Box<Variables>);
@@ -173,7 +177,7 @@ impl Config {
         let paths = InstallationPaths {
             state_directory: state.unwrap_or(directories.state),
             data_directory: directories.data,
-            named_key_file: absolute(environment, "DD_OAUTH_KEY_FILE")?,
+            key: key_settings(environment)?,
         };
         let parse_site = |text: &str| SiteName::parse(text).map_err(|error| error.to_string());
         let parse_org = |text: &str| {
@@ -289,6 +293,40 @@ fn read_own_file(path: &Path) -> Result<Option<String>, ConfigError> {
         return Err(ConfigError::NotPrivate { path: path.to_path_buf(), why });
     }
     io::read_to_string(file).map(Some).map_err(|error| bad(error.to_string()))
+}
+
+/// The keychain answers at once, or not at all.
+const KEYCHAIN_LIMIT: Duration = Duration::from_secs(3);
+/// As long as a working day with a little to spare.
+const KERNEL_STAY: Duration = Duration::from_hours(12);
+
+fn key_settings(environment: &Environment) -> Result<KeySettings, ConfigError> {
+    let bad = |variable, why| ConfigError::BadVariable { variable, why };
+    let place = match environment.text(STORAGE)?.as_deref() {
+        None => None,
+        Some("keychain") => Some(KeyPlace::Keychain),
+        Some("file") => Some(KeyPlace::File),
+        Some(text) => {
+            return Err(bad(STORAGE, format!("{text:?} is unknown; give keychain or file")));
+        }
+    };
+    let named_file = absolute(environment, "DD_OAUTH_KEY_FILE")?;
+    if named_file.is_some() && place == Some(KeyPlace::Keychain) {
+        return Err(bad(STORAGE, "it says keychain, and DD_OAUTH_KEY_FILE names a file".into()));
+    }
+    let kernel_stay = match environment.text(KERNEL_KEYRING)?.as_deref() {
+        None => Some(KERNEL_STAY),
+        Some("off") => None,
+        Some(text) => match humantime::parse_duration(text) {
+            Ok(stay) if stay >= Duration::from_secs(1) => Some(stay),
+            _ => {
+                let why = format!("{text:?} is neither off nor a time such as 12h");
+                return Err(bad(KERNEL_KEYRING, why));
+            }
+        },
+    };
+    let patience = Patience { limit: KEYCHAIN_LIMIT, notice: None };
+    Ok(KeySettings { place, named_file, kernel_stay, patience })
 }
 
 fn absolute(

@@ -6,7 +6,7 @@ use crate::lock::LockError;
 use crate::oauth::{HttpError, LoginError};
 use crate::protocol::RequestError;
 use crate::scope::ScopeError;
-use crate::session::StorageError;
+use crate::session::{ForgetKeyError, KeychainError, StorageError};
 use crate::site::SiteError;
 
 /// The exit codes of `dd-oauth`; `protocol.md` promises them to callers.
@@ -65,6 +65,11 @@ pub enum Error {
     Login(#[from] LoginError),
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    #[error(transparent)]
+    ForgetKey(#[from] ForgetKeyError),
+    /// Something may be in the keychain that is not shown.
+    #[error("could not look into the keychain: {0}")]
+    KeychainUnseen(KeychainError),
     /// Standard output could not be written, so the caller has no answer.
     #[error("could not write the answer to standard output: {0}")]
     Output(std::io::Error),
@@ -78,7 +83,10 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::CommandLine(_) | Self::Request(_) | Self::Scope(_) => ExitKind::Usage,
+            Self::CommandLine(_) | Self::Request(_) | Self::Scope(_) | Self::ForgetKey(_) => {
+                ExitKind::Usage
+            }
+            Self::KeychainUnseen(_) => ExitKind::Storage,
             Self::Config(error) => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Storage(error) => error.kind(),

@@ -1,10 +1,15 @@
 //! The person at the terminal: whether there is one, and what they are told.
 
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use crate::config::{Environment, Interactive};
 use crate::lock::Holder;
 use crate::platform;
+use crate::session::Patience;
+
+/// For finding the window that asks, and the password.
+const UNLOCK_LIMIT: Duration = Duration::from_mins(1);
 
 /// Standard error, on which everything but an answer is said.
 pub struct Terminal {
@@ -28,6 +33,12 @@ impl Terminal {
             Interactive::Never => false,
             Interactive::Always => true,
         }
+    }
+
+    /// How long the keychain is waited for: longer where a person can unlock it.
+    #[must_use]
+    pub fn patience_with_keychain(&self, usual: Patience) -> Patience {
+        if self.person { Patience { limit: UNLOCK_LIMIT, notice: Some(tell) } } else { usual }
     }
 
     /// As [`tell`].

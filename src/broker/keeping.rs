@@ -16,7 +16,7 @@ use crate::session::{
 use crate::site::SiteName;
 
 /// How long a write waits for the refresh that may be under way.
-const WRITE_LIMIT: Duration = Duration::from_mins(1);
+pub(super) const WRITE_LIMIT: Duration = Duration::from_mins(1);
 
 /// What an `erase` did.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Broker<'_> {
     /// Where the site is not trusted, several sessions fit, or it cannot be written.
     pub fn store(&self, request: StoreRequest) -> Result<SessionName, Error> {
         let wanted = self.wanted(&request.target);
-        let installation = Installation::open_or_create(&self.config.paths)?;
+        let installation = self.installation_to_write()?;
         let site = wanted.site_of_new_session(&installation)?;
         let name = if let Some(name) = Self::choose(&installation, &wanted)? {
             name
@@ -145,14 +145,23 @@ impl Broker<'_> {
         };
         let Some(name) = self.chosen(&installation)? else { return Err(self.not_logged_in()) };
         let store = SessionStore::of(&installation);
-        let lock = self.lock(&store, &name, "logout")?;
-        let Some(session) = store.load(&name)? else { return Err(self.not_logged_in()) };
+        self.log_out_of(&store, &name)?.ok_or_else(|| self.not_logged_in())
+    }
+
+    /// Revokes and forgets one session; nothing where it is gone.
+    pub(super) fn log_out_of(
+        &self,
+        store: &SessionStore<'_>,
+        name: &SessionName,
+    ) -> Result<Option<LoggedOut>, Error> {
+        let lock = self.lock(store, name, "logout")?;
+        let Some(session) = store.load(name)? else { return Ok(None) };
         // A worker that died before its commit left the tokens that are in force in the journal.
-        let known = last_attempt(&store, &session)?;
-        let session = uncommitted(&store, &session, known)?.unwrap_or(session);
+        let known = last_attempt(store, &session)?;
+        let session = uncommitted(store, &session, known)?.unwrap_or(session);
         let not_revoked = self.revoke(&session);
-        store.forget(&lock, &name)?;
-        Ok(LoggedOut { name, not_revoked })
+        store.forget(&lock, name)?;
+        Ok(Some(LoggedOut { name: name.clone(), not_revoked }))
     }
 
     fn revoke(&self, session: &Session) -> Vec<(TokenHint, NotRevoked)> {
@@ -176,7 +185,7 @@ impl Broker<'_> {
         not_revoked
     }
 
-    fn lock(
+    pub(super) fn lock(
         &self,
         store: &SessionStore<'_>,
         name: &SessionName,

@@ -98,7 +98,7 @@ impl Broker<'_> {
         let (site, vanity) = wish.begins_at();
         let given = wish.trust_site || (wish.typed && site.is_loopback());
         self.ensure_trusted(&wish.site, given)?;
-        let installation = Installation::open_or_create(&self.config.paths)?;
+        let installation = self.installation_to_write()?;
         let store = SessionStore::of(&installation);
         let name = SessionName { site: site.clone(), org: wish.org.clone() };
         let deadline = Deadline::after(LOGIN_LIMIT);

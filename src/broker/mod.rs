@@ -2,6 +2,7 @@
 //! OAuth and locks.
 
 mod choice;
+mod forgetting;
 mod freshness;
 mod keeping;
 mod login;
@@ -14,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, GetRequest};
-use crate::session::{Access, Installation, Renewal, Session, SessionName, SessionStore};
+use crate::session::{Access, Installation, Opened, Renewal, Session, SessionName, SessionStore};
 use crate::site::{SiteError, SiteName};
 use crate::terminal::Terminal;
 
@@ -23,6 +24,7 @@ use freshness::{Need, life_left};
 use renewal::{Reason, Renewed};
 
 pub use choice::Standing;
+pub use forgetting::{AllLoggedOut, KeyMoved};
 pub use freshness::Need as TokenNeed;
 pub use keeping::{Erased, LoggedOut, NotRevoked};
 pub use login::LoginWish;
@@ -108,6 +110,18 @@ fn whole_seconds(span: &Duration) -> u64 {
 }
 
 impl Broker<'_> {
+    /// The installation, made if there is none; says so where its key did not go into the keychain
+    /// though nobody chose that.
+    fn installation_to_write(&self) -> Result<Installation, Error> {
+        let Opened { installation, fell_back } = Installation::open_or_create(&self.config.paths)?;
+        if let Some(why) = fell_back {
+            self.terminal.warn(&format!(
+                "the keychain cannot be used: {why}; the sealing key rests in a file instead (DD_TOKEN_STORAGE=file chooses that without this warning)"
+            ));
+        }
+        Ok(installation)
+    }
+
     /// Answers with an access token that is good for what the request demands.
     ///
     /// # Errors

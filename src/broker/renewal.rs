@@ -173,7 +173,10 @@ impl Broker<'_> {
         let stem = name.file_stem();
         // The name of a site may begin with a hyphen.
         let arguments = [OsStr::new("worker"), OsStr::new("--"), OsStr::new(&stem)];
-        match platform::start_worker(&arguments, lock.into_file()).map_err(BrokerError::NoWorker)? {
+        // It must not depend on a keychain that may be locked by then.
+        let key = installation.key_to_hand_on()?;
+        let started = platform::start_worker(&arguments, lock.into_file(), &key);
+        match started.map_err(BrokerError::NoWorker)? {
             HandedOn::Started => Ok(()),
             HandedOn::Impossible(file) => {
                 let lock = Lock::adopt(file, &store.lock_path(name), "refresh", self.clock)?;

@@ -2,6 +2,7 @@
 
 mod get;
 mod input;
+mod key;
 mod list;
 mod login;
 mod logout;
@@ -33,7 +34,9 @@ pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result
         Some(Verb::Use { site, org }) => Flags { site: Some(site.clone()), org: org.clone() },
         _ => target.into_flags(),
     };
-    let config = Config::read(flags, environment)?;
+    let mut config = Config::read(flags, environment)?;
+    let key = &mut config.paths.key;
+    key.patience = terminal.patience_with_keychain(key.patience);
     let broker = Broker { config: &config, environment, clock, terminal: &terminal };
     match verb {
         None if io::stdin().is_terminal() => Err(Error::CommandLine(CommandLine::usage())),
@@ -43,7 +46,8 @@ pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result
         Some(Verb::Erase) => operate(&broker, Some(Operation::Erase), &GetFlags::default()),
         Some(Verb::Token(flags)) => token::run(&broker, &flags),
         Some(Verb::Login(flags)) => login::run(&broker, flags),
-        Some(Verb::Logout) => logout::run(&broker),
+        Some(Verb::Logout(flags)) => logout::run(&broker, flags.all),
+        Some(Verb::Key { action }) => key::run(&broker, &action),
         Some(Verb::Status(flag)) => status::run(&broker, flag.json),
         Some(Verb::List(flag)) => list::run(&broker, flag.json),
         Some(Verb::Use { .. }) => use_session::run(&broker),

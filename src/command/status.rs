@@ -6,7 +6,7 @@ use super::print;
 use crate::broker::{Broker, Standing, TokenNeed, standing_of};
 use crate::config::Source;
 use crate::error::Error;
-use crate::session::{Access, Installation, KeyHome, Renewal, Session, SessionStore};
+use crate::session::{Access, Installation, KeyHome, KeyPlace, Renewal, Session, SessionStore};
 
 /// Everything that is shown.
 struct Status {
@@ -39,7 +39,7 @@ pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
         None => Source::Default.to_string(),
     };
     let status =
-        Status { session, standing, freshness, key_home: installation.key_home(), chosen_by };
+        Status { session, standing, freshness, key_home: installation.key_home()?, chosen_by };
     if as_json { print(&status.json(broker)) } else { print(&status.text(broker)) }
 }
 
@@ -64,7 +64,7 @@ impl Status {
             "renewable": matches!(renewal, Renewal::Possible { .. }),
             "trouble": self.trouble(broker),
             "scopes": scopes.iter().collect::<Vec<_>>(),
-            "key": self.key_home.path().to_string_lossy(),
+            "key": self.key_home.to_string(),
             "state_directory": broker.config.paths.state_directory.to_string_lossy(),
         });
         format!("{value}\n")
@@ -94,7 +94,8 @@ impl Status {
         lines.extend(self.trouble(broker).map(|trouble| ("trouble", trouble)));
         lines.extend([
             ("scopes", if scopes.is_empty() { "-".into() } else { scopes.to_string() }),
-            ("sealing key", format!("file {}", self.key_home.path().display())),
+            ("sealing key", self.key_home.to_string()),
+            ("it protects", protection(self.key_home.place()).into()),
             ("state", broker.config.paths.state_directory.display().to_string()),
         ]);
         lines.into_iter().map(|(key, value)| format!("{key:<14} {value}\n")).collect()
@@ -104,6 +105,16 @@ impl Status {
         match &self.standing {
             Standing::Live | Standing::NotRenewable => None,
             standing => Some(standing.explain(&self.session.name, broker.clock.now())),
+        }
+    }
+}
+
+/// What the place of the key keeps others from.
+fn protection(place: KeyPlace) -> &'static str {
+    match place {
+        KeyPlace::Keychain => "the sessions against a copy of all your files, and other users",
+        KeyPlace::File | KeyPlace::Named => {
+            "the sessions against a copy of the state directory alone, and other users"
         }
     }
 }

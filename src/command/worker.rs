@@ -1,5 +1,9 @@
 //! The refresh worker, which `dd-oauth` starts for itself and which outlives its caller.
 
+use std::io::Read;
+
+use zeroize::Zeroizing;
+
 use crate::broker::Broker;
 use crate::error::Error;
 use crate::lock::Lock;
@@ -9,6 +13,10 @@ use crate::session::{Installation, SessionStore};
 pub fn run(broker: &Broker<'_>, session: &str, descriptor: i32) -> Result<(), Error> {
     let file = platform::detach(descriptor).map_err(Error::Input)?;
     let Some(installation) = Installation::open(&broker.config.paths)? else { return Ok(()) };
+    let mut key = Zeroizing::new([0; 32]);
+    let mut input = platform::take_stdin().map_err(Error::Input)?;
+    input.read_exact(&mut *key).map_err(Error::Input)?;
+    installation.take_key(key);
     let store = SessionStore::of(&installation);
     let Some(name) = store.name_of_file(session)? else { return Ok(()) };
     // Nothing is sent before the lock is proved to be ours.

@@ -173,12 +173,17 @@ pub enum HandedOn {
 }
 
 /// Starts this program again with `arguments` and, as the last of them, the number of a
-/// descriptor that carries `file`; our own copy is closed. The new process has null standard
-/// streams and `/` as its directory, and leaves our session by itself ([`detach`]).
+/// descriptor that carries `file`; our own copy is closed. The new process reads `input` on its
+/// standard input, has null for the other streams and `/` as its directory, and leaves our session
+/// by itself ([`detach`]).
 ///
 /// # Errors
 /// Where the process cannot be started; the file is closed then.
-pub fn start_worker(arguments: &[&std::ffi::OsStr], file: File) -> io::Result<HandedOn> {
+pub fn start_worker(
+    arguments: &[&std::ffi::OsStr],
+    file: File,
+    input: &[u8; 32],
+) -> io::Result<HandedOn> {
     let mut command = Command::new(own_executable()?);
     if let Some(name) = std::env::args_os().next() {
         command.arg0(name);
@@ -187,7 +192,7 @@ pub fn start_worker(arguments: &[&std::ffi::OsStr], file: File) -> io::Result<Ha
         .args(arguments)
         .arg(file.as_raw_fd().to_string())
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(filled_pipe(input)?)
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     // A relative path would mean another file from `/`.
@@ -204,6 +209,24 @@ pub fn start_worker(arguments: &[&std::ffi::OsStr], file: File) -> io::Result<Ha
     let child = command.spawn();
     drop(file);
     child.map(|_| HandedOn::Started)
+}
+
+/// A pipe that holds `input` and then ends: whatever becomes of us, its reader never waits.
+fn filled_pipe(input: &[u8; 32]) -> io::Result<Stdio> {
+    let (reader, mut writer) = io::pipe()?;
+    io::Write::write_all(&mut writer, input)?;
+    Ok(reader.into())
+}
+
+/// Takes over standard input, without the buffer of the library, which would keep a copy of what is
+/// read; null takes its place.
+///
+/// # Errors
+/// Where there is none.
+pub fn take_stdin() -> io::Result<File> {
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(input.into())
 }
 
 /// The running program itself: the path that it was started by may lead to a newer one by now.

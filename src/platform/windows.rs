@@ -114,8 +114,20 @@ pub enum HandedOn {
 ///
 /// # Errors
 /// Never.
-pub fn start_worker(_arguments: &[&std::ffi::OsStr], file: File) -> io::Result<HandedOn> {
+pub fn start_worker(
+    _arguments: &[&std::ffi::OsStr],
+    file: File,
+    _input: &[u8; 32],
+) -> io::Result<HandedOn> {
     Ok(HandedOn::Impossible(file))
+}
+
+/// No worker is ever started here, so nothing is handed to one.
+///
+/// # Errors
+/// Always.
+pub fn take_stdin() -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// No worker is ever started here.

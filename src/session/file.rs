@@ -80,7 +80,7 @@ pub fn write(session: &Session, key: &SealingKey) -> Result<Vec<u8>, StorageErro
         issued: lifetime.map(|lifetime| lifetime.issued),
         expires: lifetime.map(|lifetime| lifetime.expires),
         scopes: session.scopes.to_string(),
-        key: key.fingerprint(),
+        key: key.fingerprint().into(),
     };
     let (client_id, refresh_token) = match &session.renewal {
         Renewal::Possible { client_id, refresh_token } => {
@@ -113,14 +113,10 @@ pub fn read(
     path: &Path,
     expected: &SessionName,
     key: &SealingKey,
-    key_home: &Path,
 ) -> Result<Session, StorageError> {
     let (public, head, sealed) = split(bytes, path)?;
     if head.key != key.fingerprint() {
-        return Err(StorageError::OtherKey {
-            path: path.to_path_buf(),
-            key_home: key_home.display().to_string(),
-        });
+        return Err(StorageError::OtherKey { path: path.to_path_buf() });
     }
     let damaged = |why| StorageError::Corrupt { path: path.to_path_buf(), why };
     let body = key.open(sealed, public).ok_or_else(|| damaged("was cut short or changed"))?;
@@ -211,7 +207,7 @@ mod tests {
     }
 
     fn open(bytes: &[u8], session: &Session, key: &SealingKey) -> Result<Session, StorageError> {
-        read(bytes, Path::new("x.session"), &session.name, key, Path::new("x.key"))
+        read(bytes, Path::new("x.session"), &session.name, key)
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use super::key::{self, KeyHome};
+use super::key::{self, KeyHome, KeyPlace, WrittenKey};
+use super::keychain::{KeychainError, Patience};
 use super::seal::{SealingKey, hex};
 use super::{StorageError, durable};
-use crate::platform::Privacy;
+use crate::platform::{Privacy, kernel_keyring};
 
 const FORMAT: u32 = 1;
 const FILE: &str = "installation";
@@ -21,8 +24,20 @@ pub struct InstallationPaths {
     pub state_directory: PathBuf,
     /// Key files, apart from what they open.
     pub data_directory: PathBuf,
-    /// `DD_OAUTH_KEY_FILE`: used instead of a key file of our own, and never created.
-    pub named_key_file: Option<PathBuf>,
+    pub key: KeySettings,
+}
+
+/// What the configuration says about the sealing key.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// `DD_TOKEN_STORAGE`: where it has to rest.
+    pub place: Option<KeyPlace>,
+    /// `DD_OAUTH_KEY_FILE`: used instead of any other place, and never created.
+    pub named_file: Option<PathBuf>,
+    /// How long the kernel keeps a key that was read from the keychain; nothing where it may not.
+    pub kernel_stay: Option<Duration>,
+    /// How long the keychain is waited for.
+    pub patience: Patience,
 }
 
 /// An installation that exists.
@@ -32,10 +47,21 @@ pub struct Installation {
     key: OnceCell<SealingKey>,
 }
 
+/// An installation that was opened or created.
+pub struct Opened {
+    pub installation: Installation,
+    /// Why a new key had to go into a file though nobody chose that.
+    pub fell_back: Option<KeychainError>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
+pub(super) struct Identity {
     format: u32,
-    id: String,
+    pub(super) id: String,
+    /// Where the sealing key rests.
+    pub(super) key: KeyPlace,
+    /// Tells whether a key is the one of this installation.
+    pub(super) fingerprint: String,
 }
 
 impl Installation {
@@ -45,11 +71,7 @@ impl Installation {
     /// Where its directory or file is not the user's own, or cannot be read.
     pub fn open(paths: &InstallationPaths) -> Result<Option<Self>, StorageError> {
         durable::check_directory(&paths.state_directory)?;
-        let path = paths.state_directory.join(FILE);
-        let Some(bytes) = durable::read(&path, Privacy::Owned, LIMIT)? else {
-            return Ok(None);
-        };
-        let identity = read_identity(&path, &bytes)?;
+        let Some(identity) = identity_in(&paths.state_directory)? else { return Ok(None) };
         durable::check_directory(&sessions(paths))?;
         Ok(Some(Self { paths: paths.clone(), identity, key: OnceCell::new() }))
     }
@@ -59,26 +81,32 @@ impl Installation {
     ///
     /// # Errors
     /// As [`Installation::open`], and where something cannot be written.
-    pub fn open_or_create(paths: &InstallationPaths) -> Result<Self, StorageError> {
+    pub fn open_or_create(paths: &InstallationPaths) -> Result<Opened, StorageError> {
         let existing = Self::open(paths)?;
         durable::ensure_directory(&paths.state_directory)?;
         for directory in [sessions(paths), registrations(paths)] {
             durable::ensure_directory(&directory)?;
         }
         if let Some(installation) = existing {
-            return Ok(installation);
+            return Ok(Opened { installation, fell_back: None });
         }
-        let identity = Identity { format: FORMAT, id: random_id()? };
+        let id = random_id()?;
         // The key comes first: an installation that exists has had its key.
-        let key_home = key_home(paths, &identity.id);
-        key::create(&key_home)?;
+        let (home, key, mut fell_back) = create_key(paths, &id)?;
+        let identity = Identity {
+            format: FORMAT,
+            id,
+            key: home.place(),
+            fingerprint: key.fingerprint().into(),
+        };
         let path = paths.state_directory.join(FILE);
-        let json = serde_json::to_vec(&identity).expect("an identity is plain data");
-        if !durable::create_once(&path, &json)? {
-            key::discard(&key_home)?;
+        if !durable::create_once(&path, &identity.to_json())? {
+            key::remove(&home)?;
+            fell_back = None;
         }
-        Self::open(paths)?
-            .ok_or(StorageError::BadInstallation { path, why: "vanished while it was created" })
+        let installation = Self::open(paths)?
+            .ok_or(StorageError::BadInstallation { path, why: "vanished while it was created" })?;
+        Ok(Opened { installation, fell_back })
     }
 
     /// The directory of the session files.
@@ -99,23 +127,214 @@ impl Installation {
         &self.paths.state_directory
     }
 
-    /// Where the sealing key rests.
+    /// Its random id.
     #[must_use]
-    pub fn key_home(&self) -> KeyHome {
-        key_home(&self.paths, &self.identity.id)
+    pub fn id(&self) -> &str {
+        &self.identity.id
+    }
+
+    /// The lock of everything that changes where the key rests.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        self.paths.state_directory.join("installation.lock")
+    }
+
+    /// Where the sealing key rests.
+    ///
+    /// # Errors
+    /// Where it is in a file that `DD_OAUTH_KEY_FILE` named once, and names no longer.
+    pub fn key_home(&self) -> Result<KeyHome, StorageError> {
+        self.home_of(&self.identity)
+    }
+
+    /// The key, to be handed to a process that goes on with our work.
+    ///
+    /// # Errors
+    /// As when a session is opened.
+    pub fn key_to_hand_on(&self) -> Result<Zeroizing<[u8; 32]>, StorageError> {
+        Ok(Zeroizing::new(*self.key()?.expose()))
+    }
+
+    /// Takes over a key that was handed on, so that it need not be read; another one is ignored.
+    pub fn take_key(&self, handed_on: Zeroizing<[u8; 32]>) {
+        let key = SealingKey::new(handed_on);
+        if key.fingerprint() == self.identity.fingerprint {
+            let _ = self.key.set(key);
+        }
     }
 
     /// The sealing key, read at its first use.
     ///
     /// # Errors
-    /// Where it is missing, damaged, or open to others.
+    /// Where it is missing, damaged, open to others, or not where the configuration wants it.
     pub(super) fn key(&self) -> Result<&SealingKey, StorageError> {
         if let Some(key) = self.key.get() {
             return Ok(key);
         }
-        let installation = self.paths.state_directory.join(FILE);
-        let key = key::read(&self.key_home(), &installation)?;
+        if let (Some(wished), None) = (self.paths.key.place, &self.paths.key.named_file)
+            && wished != self.identity.key
+        {
+            return Err(StorageError::OtherPlace { remembered: self.identity.key, wished });
+        }
+        let key = match self.read_key(&self.identity) {
+            Ok(key) => key,
+            // It may have been moved since we looked where it is.
+            Err(error) => match identity_in(&self.paths.state_directory)? {
+                Some(now) if now != self.identity => self.read_key(&now)?,
+                _ => return Err(error),
+            },
+        };
         Ok(self.key.get_or_init(|| key))
+    }
+
+    fn read_key(&self, identity: &Identity) -> Result<SealingKey, StorageError> {
+        let home = self.home_of(identity)?;
+        let stay = self.paths.key.kernel_stay.filter(|_| home.place() == KeyPlace::Keychain);
+        let fits = |key: &SealingKey| key.fingerprint() == identity.fingerprint;
+        let name = kernel_name(&identity.id);
+        if stay.is_some()
+            && let Some(key) = kernel_keyring::find(&name).map(SealingKey::new).filter(fits)
+        {
+            return Ok(key);
+        }
+        let installation = self.paths.state_directory.join(FILE);
+        let key = key::read(&home, &installation)?;
+        if !fits(&key) {
+            return Err(StorageError::WrongKey { key: home.to_string(), installation });
+        }
+        if let Some(stay) = stay {
+            // Where the kernel refuses, the next one asks the keychain again.
+            let _ = kernel_keyring::keep(&name, key.expose(), stay);
+        }
+        Ok(key)
+    }
+
+    fn home_of(&self, identity: &Identity) -> Result<KeyHome, StorageError> {
+        match (&self.paths.key.named_file, identity.key) {
+            (Some(path), _) => Ok(KeyHome::NamedFile(path.clone())),
+            (None, KeyPlace::Named) => Err(StorageError::NamedKeyUnset {
+                installation: self.paths.state_directory.join(FILE),
+            }),
+            (None, place) => Ok(home_at(&self.paths, &identity.id, place)),
+        }
+    }
+
+    /// Whether the installation is still the one that was opened, and not forgotten meanwhile.
+    pub(super) fn is_there(&self) -> Result<bool, StorageError> {
+        let now = identity_in(&self.paths.state_directory)?;
+        Ok(now.is_some_and(|now| now.id == self.identity.id))
+    }
+
+    /// Moves the sealing key to another place. At every moment, also when we are killed, one of
+    /// the two has it, and the installation says which. `_lock` is [`Installation::lock_path`].
+    /// Returns why a copy elsewhere could not be removed, if one could not.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written; it is where it was then.
+    pub fn move_key(
+        &self,
+        _lock: &crate::lock::Lock,
+        place: KeyPlace,
+    ) -> Result<Option<StorageError>, StorageError> {
+        // Read again under the lock: another move may have been faster.
+        let identity = identity_in(&self.paths.state_directory)?.ok_or(StorageError::Forgotten)?;
+        let key = self.read_key(&identity)?;
+        let to = home_at(&self.paths, &identity.id, place);
+        let written = WrittenKey { key, state_directory: Some(self.paths.state_directory.clone()) };
+        key::write(&to, &written)?;
+        let path = self.paths.state_directory.join(FILE);
+        let kept = key::read(&to, &path)?;
+        if kept.fingerprint() != identity.fingerprint {
+            return Err(StorageError::WrongKey { key: to.to_string(), installation: path });
+        }
+        let (id, was) = (identity.id.clone(), identity.key);
+        if identity.key != place {
+            durable::replace(&path, &Identity { key: place, ..identity }.to_json())?;
+        }
+        // Also what an earlier move left that was killed right here.
+        let elsewhere = match place {
+            KeyPlace::File | KeyPlace::Named => KeyPlace::Keychain,
+            KeyPlace::Keychain => KeyPlace::File,
+        };
+        Ok(remove_copy(&self.paths, &id, elsewhere, was == elsewhere))
+    }
+
+    /// Forgets the installation, its registrations and its key, wherever a copy of that is. Its
+    /// sessions have to be forgotten before. `_lock` is [`Installation::lock_path`]. Returns why
+    /// a copy of the key could not be removed.
+    ///
+    /// # Errors
+    /// Where a file cannot be removed.
+    pub fn forget(&self, _lock: &crate::lock::Lock) -> Result<Vec<StorageError>, StorageError> {
+        for file in [FILE, "selected"] {
+            durable::remove(&self.paths.state_directory.join(file))?;
+        }
+        durable::sync_parent(&self.paths.state_directory.join(FILE))?;
+        let registrations = registrations(&self.paths);
+        for entry in std::fs::read_dir(&registrations).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|ending| ending == "json") {
+                durable::remove(&entry.path())?;
+            }
+        }
+        Ok(remove_key(&self.paths, &self.identity.id, Some(self.identity.key)))
+    }
+}
+
+impl Identity {
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an identity is plain data")
+    }
+}
+
+/// Removes every copy of the key of the installation `id`; `place` is where it rests, if that is
+/// known. What could not be removed: a keychain that is not there holds no copy.
+pub(super) fn remove_key(
+    paths: &InstallationPaths,
+    id: &str,
+    place: Option<KeyPlace>,
+) -> Vec<StorageError> {
+    let _ = kernel_keyring::forget(&kernel_name(id));
+    let copies = [KeyPlace::File, KeyPlace::Keychain].into_iter();
+    copies.filter_map(|copy| remove_copy(paths, id, copy, place == Some(copy))).collect()
+}
+
+/// Removes the copy of a key at one place; `expected` says that it has to be there. A keychain
+/// that does not exist holds none.
+fn remove_copy(
+    paths: &InstallationPaths,
+    id: &str,
+    copy: KeyPlace,
+    expected: bool,
+) -> Option<StorageError> {
+    match key::remove(&home_at(paths, id, copy)) {
+        Err(StorageError::Keychain { source, .. }) if source.is_absence() && !expected => None,
+        removed => removed.err(),
+    }
+}
+
+/// Makes a new key, and says why not in the keychain where nobody chose the file.
+fn create_key(
+    paths: &InstallationPaths,
+    id: &str,
+) -> Result<(KeyHome, SealingKey, Option<KeychainError>), StorageError> {
+    let installation = paths.state_directory.join(FILE);
+    if let Some(path) = &paths.key.named_file {
+        let home = KeyHome::NamedFile(path.clone());
+        let key = key::read(&home, &installation)?;
+        return Ok((home, key, None));
+    }
+    let create_at = |place| {
+        let home = home_at(paths, id, place);
+        let state_directory = Some(paths.state_directory.clone());
+        key::write(&home, &WrittenKey { key: SealingKey::generate()?, state_directory })?;
+        let key = key::read(&home, &installation)?;
+        Ok((home, key))
+    };
+    match create_at(paths.key.place.unwrap_or(KeyPlace::Keychain)) {
+        Err(StorageError::Keychain { source, .. }) if paths.key.place.is_none() => {
+            create_at(KeyPlace::File).map(|(home, key)| (home, key, Some(source)))
+        }
+        created => created.map(|(home, key)| (home, key, None)),
     }
 }
 
@@ -127,17 +346,32 @@ fn registrations(paths: &InstallationPaths) -> PathBuf {
     paths.state_directory.join("registrations")
 }
 
-fn key_home(paths: &InstallationPaths, id: &str) -> KeyHome {
-    match &paths.named_key_file {
-        Some(path) => KeyHome::NamedFile(path.clone()),
-        None => KeyHome::File(paths.data_directory.join(format!("{id}.key"))),
+/// The place of the key of the installation `id`, of a kind that is ours to write.
+fn home_at(paths: &InstallationPaths, id: &str, place: KeyPlace) -> KeyHome {
+    match place {
+        KeyPlace::Keychain => KeyHome::keychain(id, paths.key.patience),
+        KeyPlace::File | KeyPlace::Named => {
+            KeyHome::File(paths.data_directory.join(format!("{id}.key")))
+        }
     }
+}
+
+/// Under what name the kernel keeps the key of the installation `id`.
+fn kernel_name(id: &str) -> String {
+    format!("dd-oauth:{id}")
 }
 
 /// What every version of the file has.
 #[derive(Deserialize)]
 struct Format {
     format: u32,
+}
+
+/// The installation in a state directory, if there is one.
+pub(super) fn identity_in(state_directory: &Path) -> Result<Option<Identity>, StorageError> {
+    let path = state_directory.join(FILE);
+    let bytes = durable::read(&path, Privacy::Owned, LIMIT)?;
+    bytes.map(|bytes| read_identity(&path, &bytes)).transpose()
 }
 
 fn read_identity(path: &Path, bytes: &[u8]) -> Result<Identity, StorageError> {
@@ -149,10 +383,12 @@ fn read_identity(path: &Path, bytes: &[u8]) -> Result<Identity, StorageError> {
     }
     let identity: Identity =
         serde_json::from_slice(bytes).map_err(|_| damaged("is not an installation file"))?;
-    // The id becomes part of a file name.
-    let proper =
-        identity.id.len() == 32 && identity.id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if proper { Ok(identity) } else { Err(damaged("has no proper installation id")) }
+    if is_id(&identity.id) { Ok(identity) } else { Err(damaged("has no proper installation id")) }
+}
+
+/// Whether this is an installation id: it becomes part of file names.
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn random_id() -> Result<String, StorageError> {
@@ -169,7 +405,12 @@ mod tests {
         InstallationPaths {
             state_directory: directory.join("state"),
             data_directory: directory.join("data"),
-            named_key_file: None,
+            key: KeySettings {
+                place: Some(KeyPlace::File),
+                named_file: None,
+                kernel_stay: None,
+                patience: Patience { limit: Duration::from_secs(3), notice: None },
+            },
         }
     }
 
@@ -181,8 +422,9 @@ mod tests {
             let creators: Vec<_> = (0..16)
                 .map(|_| {
                     scope.spawn(|| {
-                        let installation = Installation::open_or_create(&paths).unwrap();
-                        installation.key().unwrap().fingerprint()
+                        let installation =
+                            Installation::open_or_create(&paths).unwrap().installation;
+                        installation.key().unwrap().fingerprint().to_string()
                     })
                 })
                 .collect();
@@ -197,10 +439,12 @@ mod tests {
     fn a_missing_key_is_an_error_and_never_made_anew() {
         let directory = tempfile::tempdir().unwrap();
         let paths = paths(directory.path());
-        let installation = Installation::open_or_create(&paths).unwrap();
-        let KeyHome::File(key) = installation.key_home() else { panic!("a key file of our own") };
+        let installation = Installation::open_or_create(&paths).unwrap().installation;
+        let KeyHome::File(key) = installation.key_home().unwrap() else {
+            panic!("a key file of our own")
+        };
         std::fs::remove_file(key).unwrap();
-        let again = Installation::open_or_create(&paths).unwrap();
+        let again = Installation::open_or_create(&paths).unwrap().installation;
         assert!(matches!(again.key(), Err(StorageError::KeyMissing { .. })));
     }
 

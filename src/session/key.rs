@@ -1,74 +1,175 @@
-//! Where the sealing key rests: a file of mode 0600 with 64 hexadecimal digits.
+//! Where the sealing key rests: in the keychain, or in a file of mode 0600.
+//!
+//! Either way it is written as a line of 64 hexadecimal digits, followed by a line with the state
+//! directory whose sessions it seals, so that one that was left behind can be told.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::seal::SealingKey;
+use super::keychain::{Keychain, KeychainError, Patience};
+use super::seal::{SealingKey, hex};
 use super::{StorageError, durable};
 use crate::platform::Privacy;
 
-const LIMIT: u64 = 256;
+/// Under what service the keys stand in the keychain; the account is the installation id.
+pub const SERVICE: &str = "dd-oauth";
 
-/// The place of the sealing key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyHome {
+const LIMIT: u64 = 8 * 1024;
+
+/// A kind of place for the sealing key; the installation remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyPlace {
+    /// The keychain of the operating system.
+    Keychain,
     /// A key file of our own, named after the installation id.
+    File,
+    /// The file that `DD_OAUTH_KEY_FILE` names.
+    Named,
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keychain => "keychain",
+            Self::File => "file",
+            Self::Named => "the file named by DD_OAUTH_KEY_FILE",
+        })
+    }
+}
+
+/// The place of one installation's sealing key.
+#[derive(Clone, Debug)]
+pub enum KeyHome {
+    /// The entry of this installation in the keychain.
+    Keychain { id: String, keychain: Keychain },
+    /// A key file of our own.
     File(PathBuf),
     /// The file that `DD_OAUTH_KEY_FILE` names; never created, never replaced by another place.
     NamedFile(PathBuf),
 }
 
 impl KeyHome {
-    /// The file.
+    /// In the keychain, under the installation's `id`.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub fn keychain(id: &str, patience: Patience) -> Self {
+        Self::Keychain { id: id.to_string(), keychain: Keychain::with(patience) }
+    }
+
+    /// What kind of place it is.
+    #[must_use]
+    pub fn place(&self) -> KeyPlace {
         match self {
-            Self::File(path) | Self::NamedFile(path) => path,
+            Self::Keychain { .. } => KeyPlace::Keychain,
+            Self::File(_) => KeyPlace::File,
+            Self::NamedFile(_) => KeyPlace::Named,
         }
     }
 }
 
-/// Makes a new key where that is ours to do; checks a named one.
-pub fn create(home: &KeyHome) -> Result<(), StorageError> {
+impl fmt::Display for KeyHome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keychain { id, .. } => {
+                write!(f, "keychain ({}), entry {SERVICE} {id}", Keychain::NAME)
+            }
+            Self::File(path) | Self::NamedFile(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+/// A sealing key as it is written, and whose it is.
+pub struct WrittenKey {
+    pub key: SealingKey,
+    pub state_directory: Option<PathBuf>,
+}
+
+impl WrittenKey {
+    /// Reads what [`WrittenKey::to_bytes`] wrote; a key made by hand has no second line.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut lines = bytes.trim_ascii_end().split(|byte| *byte == b'\n');
+        let key = SealingKey::new(parse_digits(lines.next()?.trim_ascii_end())?);
+        let directory = lines.next().and_then(|line| str::from_utf8(line).ok()).map(PathBuf::from);
+        Some(Self { key, state_directory: directory })
+    }
+
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let digits = Zeroizing::new(hex(self.key.expose()));
+        // A path that is no text, or too long for a credential of Windows, is left out.
+        let directory = self.state_directory.as_ref().and_then(|path| path.to_str());
+        let directory = directory.filter(|path| path.len() <= 1024 && !path.contains('\n'));
+        Zeroizing::new([digits.as_bytes(), b"\n", directory.unwrap_or("").as_bytes()].concat())
+    }
+}
+
+/// Writes a key where that is ours to do, and reads it back; checks a named one. A key file that
+/// is there already stays as it is.
+pub fn write(home: &KeyHome, written: &WrittenKey) -> Result<(), StorageError> {
     match home {
-        KeyHome::NamedFile(_) => read(home, home.path()).map(|_| ()),
+        KeyHome::Keychain { id, keychain } => keychain
+            .write(SERVICE, id, &written.to_bytes())
+            .map_err(|source| keychain_error("write", id, source)),
         KeyHome::File(path) => {
             durable::ensure_directory(path.parent().unwrap_or(path))?;
-            let digits = Zeroizing::new(super::seal::hex(SealingKey::generate()?.expose()));
-            durable::create_once(path, digits.as_bytes()).map(|_| ())
+            durable::create_once(path, &written.to_bytes()).map(|_| ())
         }
+        KeyHome::NamedFile(_) => Ok(()),
     }
 }
 
-/// Removes a key that [`create`] made and that came to no use.
-pub fn discard(home: &KeyHome) -> Result<(), StorageError> {
+/// Removes a key that [`write`] wrote; a missing one is fine, a named one stays.
+pub fn remove(home: &KeyHome) -> Result<(), StorageError> {
     match home {
+        KeyHome::Keychain { id, keychain } => {
+            keychain.remove(SERVICE, id).map_err(|source| keychain_error("remove", id, source))
+        }
+        KeyHome::File(path) => {
+            durable::remove(path)?;
+            if path.parent().is_some_and(Path::exists) {
+                durable::sync_parent(path)
+            } else {
+                Ok(())
+            }
+        }
         KeyHome::NamedFile(_) => Ok(()),
-        KeyHome::File(path) => durable::remove(path),
     }
 }
 
 /// Reads the key of the `installation`.
 pub fn read(home: &KeyHome, installation: &Path) -> Result<SealingKey, StorageError> {
-    let path = home.path();
-    let Some(digits) = durable::read(path, Privacy::Secret, LIMIT)?.map(Zeroizing::new) else {
+    let bytes = match home {
+        KeyHome::Keychain { id, keychain } => {
+            keychain.read(SERVICE, id).map_err(|source| keychain_error("read", id, source))?
+        }
+        KeyHome::File(path) | KeyHome::NamedFile(path) => {
+            durable::read(path, Privacy::Secret, LIMIT)?.map(Zeroizing::new)
+        }
+    };
+    let Some(bytes) = bytes else {
         return Err(match home {
             KeyHome::NamedFile(path) => StorageError::NamedKeyMissing { path: path.clone() },
-            KeyHome::File(path) => StorageError::KeyMissing {
-                key: path.clone(),
+            KeyHome::Keychain { .. } | KeyHome::File(_) => StorageError::KeyMissing {
+                key: home.to_string(),
                 installation: installation.to_path_buf(),
             },
         });
     };
-    let bytes = parse(digits.trim_ascii_end()).ok_or_else(|| StorageError::BadKey {
-        path: path.to_path_buf(),
+    let written = WrittenKey::parse(&bytes).ok_or_else(|| StorageError::BadKey {
+        key: home.to_string(),
         why: "is not a key: it must hold 64 hexadecimal digits",
     })?;
-    Ok(SealingKey::new(bytes))
+    Ok(written.key)
 }
 
-fn parse(digits: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+pub fn keychain_error(tried: &'static str, id: &str, source: KeychainError) -> StorageError {
+    StorageError::Keychain { tried, entry: format!("{SERVICE} {id}"), source }
+}
+
+fn parse_digits(digits: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
     if digits.len() != 2 * key.len() {
         return None;
@@ -86,12 +187,27 @@ mod tests {
 
     #[test]
     fn a_key_is_64_hexadecimal_digits() {
-        assert_eq!(parse("0f".repeat(32).as_bytes()).unwrap()[31], 15);
+        let parse = |text: &str| WrittenKey::parse(text.as_bytes()).map(|written| written.key);
+        assert_eq!(parse(&"0f".repeat(32)).unwrap().expose()[31], 15);
+        assert!(parse(&format!("{}\r\n", "0f".repeat(32))).is_some());
         for bad in
             ["", "0f", &"0f".repeat(31), &"0f".repeat(33), &"0g".repeat(32), &"+f".repeat(32)]
         {
-            assert!(parse(bad.as_bytes()).is_none(), "{bad}");
+            assert!(parse(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_written_key_says_whose_it_is() {
+        let written = WrittenKey {
+            key: SealingKey::generate().unwrap(),
+            state_directory: Some("/home/u/.local/state/dd-oauth".into()),
+        };
+        let again = WrittenKey::parse(&written.to_bytes()).unwrap();
+        assert_eq!(again.key.expose(), written.key.expose());
+        assert_eq!(again.state_directory, written.state_directory);
+        let nameless = WrittenKey { state_directory: Some("/a\nb".into()), ..written };
+        assert_eq!(WrittenKey::parse(&nameless.to_bytes()).unwrap().state_directory, None);
     }
 
     #[test]
@@ -99,10 +215,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         let home = KeyHome::NamedFile(path.clone());
-        assert!(matches!(create(&home), Err(StorageError::NamedKeyMissing { .. })));
+        let written = WrittenKey { key: SealingKey::generate().unwrap(), state_directory: None };
+        write(&home, &written).unwrap();
+        assert!(matches!(read(&home, &path), Err(StorageError::NamedKeyMissing { .. })));
         durable::create_once(&path, format!("{}\n", "ab".repeat(32)).as_bytes()).unwrap();
-        create(&home).unwrap();
-        discard(&home).unwrap();
+        remove(&home).unwrap();
         assert_eq!(read(&home, &path).unwrap().expose(), &[0xab; 32]);
     }
 }

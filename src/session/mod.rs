@@ -7,6 +7,8 @@ mod file;
 mod installation;
 mod journal;
 mod key;
+mod key_copies;
+mod keychain;
 mod name;
 mod outcome;
 mod registrations;
@@ -24,9 +26,11 @@ use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken};
 
 pub use file::SessionHead;
-pub use installation::{Installation, InstallationPaths};
+pub use installation::{Installation, InstallationPaths, KeySettings, Opened};
 pub use journal::{Announcement, Journal, SecuredReply};
-pub use key::KeyHome;
+pub use key::{KeyHome, KeyPlace};
+pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
+pub use keychain::{KeychainError, Patience};
 pub use name::{OrgLabel, SessionName};
 pub use outcome::{Attempt, Outcome, Refusal, TokenDigest, Verdict};
 pub use registrations::{Registration, Registrations};
@@ -164,19 +168,41 @@ pub enum StorageError {
     #[error("{} was written by a newer version of dd-oauth: use that version", .path.display())]
     Newer { path: PathBuf },
     #[error(
-        "{} was sealed with another key than the one in {key_home}: restore that key, or run `dd-oauth erase` for this session and `dd-oauth login`",
+        "{} was sealed with another key than that of this installation: restore the file that belongs here, or run `dd-oauth erase` for this session and `dd-oauth login`",
         .path.display()
     )]
-    OtherKey { path: PathBuf, key_home: String },
+    OtherKey { path: PathBuf },
     #[error(
-        "the sealing key {} is missing, and the sessions of this installation cannot be opened without it: restore the file, or move {} away and log in again",
-        .key.display(), .installation.display()
+        "the sealing key is missing ({key}), and the sessions of this installation cannot be opened without it: restore it, or move {} away and log in again",
+        .installation.display()
     )]
-    KeyMissing { key: PathBuf, installation: PathBuf },
+    KeyMissing { key: String, installation: PathBuf },
+    #[error(
+        "the sealing key ({key}) is not the one of this installation: restore the right one, or move {} away and log in again",
+        .installation.display()
+    )]
+    WrongKey { key: String, installation: PathBuf },
     #[error("DD_OAUTH_KEY_FILE names {}, which is not there; it is never created", .path.display())]
     NamedKeyMissing { path: PathBuf },
-    #[error("the sealing key {} {why}", .path.display())]
-    BadKey { path: PathBuf, why: &'static str },
+    #[error(
+        "the sealing key of {} is in a file that DD_OAUTH_KEY_FILE named: set it again",
+        .installation.display()
+    )]
+    NamedKeyUnset { installation: PathBuf },
+    #[error("the sealing key ({key}) {why}")]
+    BadKey { key: String, why: &'static str },
+    #[error(
+        "DD_TOKEN_STORAGE says {wished}, but the sealing key of this installation rests in: {remembered}; `dd-oauth key move {wished}` moves it"
+    )]
+    OtherPlace { remembered: KeyPlace, wished: KeyPlace },
+    #[error(
+        "could not {tried} the sealing key in the keychain ({}, entry {entry}): {source}{}",
+        keychain::Keychain::NAME,
+        way_out(tried, source)
+    )]
+    Keychain { tried: &'static str, entry: String, source: KeychainError },
+    #[error("everything was logged out of meanwhile, and nothing was stored; try again")]
+    Forgotten,
     #[error("the operating system gave no random numbers: {0}")]
     NoRandomness(getrandom::Error),
 }
@@ -195,6 +221,18 @@ impl StorageError {
     #[must_use]
     pub fn is_io(&self) -> bool {
         matches!(self, Self::Io { .. })
+    }
+}
+
+/// What the user can do about a keychain that failed.
+fn way_out(tried: &str, source: &KeychainError) -> &'static str {
+    match (tried, source) {
+        ("read", KeychainError::Several) => "; remove all but the right one",
+        ("read", _) => {
+            "; unlock it and try again, or move the key with `dd-oauth key move file` where it is unlocked"
+        }
+        ("write", _) => "; DD_TOKEN_STORAGE=file keeps the key of a new installation in a file",
+        _ => "; `dd-oauth key list` shows what is left there",
     }
 }
 

@@ -1,6 +1,8 @@
 //! Authenticated encryption of what rests on the disk (XChaCha20-Poly1305: its nonces are long
 //! enough to be drawn at random for the whole life of a key).
 
+use std::cell::OnceCell;
+
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
@@ -11,29 +13,35 @@ use super::StorageError;
 const NONCE_BYTES: usize = 24;
 
 /// 32 bytes that seal the installation's session files.
-pub struct SealingKey(Zeroizing<[u8; 32]>);
+pub struct SealingKey {
+    bytes: Zeroizing<[u8; 32]>,
+    fingerprint: OnceCell<String>,
+}
 
 impl SealingKey {
     /// Takes over existing bytes.
     pub fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
-        Self(bytes)
+        Self { bytes, fingerprint: OnceCell::new() }
     }
 
     /// A new one, from the operating system's random numbers.
     pub fn generate() -> Result<Self, StorageError> {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(bytes.as_mut_slice()).map_err(StorageError::NoRandomness)?;
-        Ok(Self(bytes))
+        Ok(Self::new(bytes))
     }
 
     /// The bytes, for the place where the key rests.
     pub fn expose(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
     /// Tells keys apart without telling anything about them.
-    pub fn fingerprint(&self) -> String {
-        hex(&Sha256::new_with_prefix(b"dd-oauth key\0").chain_update(*self.0).finalize()[..8])
+    pub fn fingerprint(&self) -> &str {
+        self.fingerprint.get_or_init(|| {
+            let digest = Sha256::new_with_prefix(b"dd-oauth key\0").chain_update(*self.bytes);
+            hex(&digest.finalize()[..8])
+        })
     }
 
     /// Seals `secret`; `public` is not in the result, but opening demands the very same.
@@ -57,7 +65,7 @@ impl SealingKey {
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.0).into())
+        XChaCha20Poly1305::new((&*self.bytes).into())
     }
 }
 

@@ -14,6 +14,8 @@ use crate::site::{Site, SiteName};
 
 /// A session file is a few hundred bytes and two tokens.
 const SESSION_LIMIT: u64 = 64 * 1024;
+/// The endings of the files that hold something of a session; the others are locks.
+const SECRET_FILES: [&str; 3] = ["session", "new", "journal"];
 const SELECTED_LIMIT: u64 = 4096;
 
 /// Which session a request means, as far as the stored ones decide it.
@@ -160,7 +162,7 @@ impl<'a> SessionStore<'a> {
             return Ok(None);
         };
         let key = self.installation.key()?;
-        file::read(&bytes, &path, name, key, self.installation.key_home().path()).map(Some)
+        file::read(&bytes, &path, name, key).map(Some)
     }
 
     /// Checks that the sealing key is there.
@@ -174,10 +176,16 @@ impl<'a> SessionStore<'a> {
     /// Writes a session, for good or not at all. `_lock` is its [`SessionStore::lock_path`].
     ///
     /// # Errors
-    /// Where it cannot be written; the earlier file is untouched then.
-    pub fn save(&self, _lock: &Lock, session: &Session) -> Result<(), StorageError> {
+    /// Where it cannot be written; the earlier file is untouched then. Where the installation was
+    /// forgotten meanwhile: nothing is left then.
+    pub fn save(&self, lock: &Lock, session: &Session) -> Result<(), StorageError> {
         let bytes = file::write(session, self.installation.key()?)?;
-        durable::replace(&self.path(&session.name, "session"), &bytes)
+        durable::replace(&self.path(&session.name, "session"), &bytes)?;
+        if self.installation.is_there()? {
+            return Ok(());
+        }
+        self.forget(lock, &session.name)?;
+        Err(StorageError::Forgotten)
     }
 
     /// Forgets a session with all that was written about it. Its lock files stay: deleting a lock
@@ -186,10 +194,26 @@ impl<'a> SessionStore<'a> {
     /// # Errors
     /// Where something cannot be removed.
     pub fn forget(&self, _lock: &Lock, name: &SessionName) -> Result<(), StorageError> {
-        for ending in ["session", "new", "journal"] {
+        for ending in SECRET_FILES {
             durable::remove(&self.path(name, ending))?;
         }
         durable::sync_parent(&self.path(name, "session"))
+    }
+
+    /// Removes what belongs to no session that can be named: damaged files, and what a kill left.
+    ///
+    /// # Errors
+    /// Where something cannot be removed.
+    pub fn sweep(&self) -> Result<(), StorageError> {
+        let directory = self.installation.sessions_directory();
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+            if SECRET_FILES.contains(&ending) {
+                durable::remove(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// The journal of a session to read, if there is one.

@@ -183,14 +183,16 @@ fn a_key_that_is_not_the_right_one_is_told_apart() {
     let path = key_file(&home);
     let whole = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, "0f".repeat(32)).unwrap();
-    let words = ["sealed with another key", path.to_str().unwrap(), "restore that key"];
+    let words = ["not the one of this installation", path.to_str().unwrap(), "restore"];
     all_commands_fail(&home, 5, &words);
+    let digits = whole.lines().next().unwrap();
     let not_keys = [
         "",
         "\n",
-        &whole[..63],
+        &digits[..63],
         &whole[1..],
-        &format!("{whole}0"),
+        &format!("{digits}0"),
+        &format!("\n{whole}"),
         &whole.replace(&whole[..1], "g"),
     ];
     for bad in not_keys {
@@ -200,7 +202,7 @@ fn a_key_that_is_not_the_right_one_is_told_apart() {
     std::fs::write(&path, vec![b'0'; 10_000]).unwrap();
     all_commands_fail(&home, 5, &[path.to_str().unwrap()]);
     std::fs::remove_file(&path).unwrap();
-    all_commands_fail(&home, 5, &[path.to_str().unwrap(), "is missing", "restore the file"]);
+    all_commands_fail(&home, 5, &[path.to_str().unwrap(), "is missing", "restore it"]);
     assert!(!path.exists(), "a key is never made anew");
     std::fs::create_dir(&path).unwrap();
     all_commands_fail(&home, 5, &[path.to_str().unwrap(), "directory"]);

@@ -33,7 +33,9 @@ pub struct Run {
 impl Home {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, variables: Vec::new() }
+        let mut home = Self { directory, variables: Vec::new() };
+        home.set("DD_TOKEN_STORAGE", "file");
+        home
     }
 
     /// A home in which requests mean `peer`, and a browser that logs in there by itself.
