@@ -197,6 +197,15 @@ fn account_of(entry: &Entry, service: &str) -> Option<String> {
     entry.get_attributes().ok()?.remove("account")
 }
 
+/// What errors of the platform say where there is no keychain; they have no kind of their own.
+const ABSENCES: [&str; 5] = [
+    "no secret service provider",
+    "Failed to connect",
+    "org.freedesktop.DBus.Error.ServiceUnknown",
+    "org.freedesktop.DBus.Error.NameHasNoOwner",
+    "org.freedesktop.DBus.Error.Spawn",
+];
+
 /// Puts an error of the store into our words. What it carries of an entry's content is left out.
 fn understood(error: StoreError) -> KeychainError {
     match error {
@@ -205,10 +214,8 @@ fn understood(error: StoreError) -> KeychainError {
         StoreError::Ambiguous(_) => KeychainError::Several,
         StoreError::PlatformFailure(error) => {
             let why = error.to_string();
-            if why.contains("no secret service provider")
-                || why.contains("org.freedesktop.DBus.Error.ServiceUnknown")
-                || why.contains("org.freedesktop.DBus.Error.NameHasNoOwner")
-            {
+            let why = why.strip_prefix("zbus error: ").unwrap_or(&why).to_string();
+            if ABSENCES.iter().any(|absence| why.contains(absence)) {
                 KeychainError::Unavailable(why)
             } else {
                 KeychainError::Failed(why)

@@ -10,6 +10,8 @@
 //! - `repeating`: replies are lost, and the server grants a repetition. No loss.
 //! - `losing`: replies are lost at the judge, which grants none. A session may end, and only in a
 //!   round with a lost reply.
+//! - `keychain`: as `strict`, with the key in a keychain that is locked, killed and frozen at random
+//!   moments. No reuse, no loss.
 //! - `killed callers`: `kill -9` of the caller and its group in each phase. No reuse, no loss.
 //! - `worker`: the worker itself is killed, phase by phase. Only an answer that was rotated and
 //!   not yet secured may cost a session.
@@ -19,6 +21,9 @@
 #[path = "../suite/home.rs"]
 #[allow(dead_code, reason = "the suite uses the rest of it")]
 mod home;
+#[path = "../suite/keyring.rs"]
+#[allow(dead_code, reason = "the suite uses the rest of it")]
+mod keyring;
 #[path = "../suite/peers.rs"]
 #[allow(dead_code, reason = "the suite uses the rest of it")]
 mod peers;
@@ -35,7 +40,7 @@ use std::time::UNIX_EPOCH;
 
 use counts::Counts;
 use peers::Kind;
-use rounds::{Arm, Losses};
+use rounds::{Arm, KeyPlace, Losses};
 
 fn main() -> ExitCode {
     raise_file_limit();
@@ -46,10 +51,11 @@ fn main() -> ExitCode {
     let sessions: u64 = number("CHAOS_SESSIONS").unwrap_or(4);
     println!("chaos: CHAOS_SEED={seed} CHAOS_REFRESHES={refreshes} CHAOS_SESSIONS={sessions}");
     let arms = [
-        Arm { name: "strict", kind: Kind::Demo, losses: Losses::None },
-        Arm { name: "judge", kind: Kind::Judge, losses: Losses::None },
-        Arm { name: "repeating", kind: Kind::Demo, losses: Losses::Repeated },
-        Arm { name: "losing", kind: Kind::Judge, losses: Losses::Final },
+        Arm { name: "strict", kind: Kind::Demo, losses: Losses::None, key: KeyPlace::File },
+        Arm { name: "judge", kind: Kind::Judge, losses: Losses::None, key: KeyPlace::File },
+        Arm { name: "repeating", kind: Kind::Demo, losses: Losses::Repeated, key: KeyPlace::File },
+        Arm { name: "losing", kind: Kind::Judge, losses: Losses::Final, key: KeyPlace::File },
+        Arm { name: "keychain", kind: Kind::Demo, losses: Losses::None, key: KeyPlace::Keychain },
     ];
     let mut failed = false;
     let mut conclude = |name: &str, counts: Counts| {

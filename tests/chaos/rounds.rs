@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::counts::Counts;
 use crate::home::{Home, finish, start};
+use crate::keyring::{Keyring, drop_from_kernel, installation_id};
 use crate::peers::{Kind, Peer};
 
 /// The longest that a process may take by its own promise: a waiter's 60 s and some.
@@ -33,6 +34,14 @@ pub struct Arm {
     pub name: &'static str,
     pub kind: Kind,
     pub losses: Losses,
+    pub key: KeyPlace,
+}
+
+/// Where the sealing key rests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum KeyPlace {
+    File,
+    Keychain,
 }
 
 impl Arm {
@@ -43,13 +52,26 @@ impl Arm {
         if self.losses == Losses::Repeated {
             peer.set(&json!({"grant_repetition": true}));
         }
-        let home = Home::at(&peer);
+        let mut home = Home::at(&peer);
+        let mut keyring = (self.key == KeyPlace::Keychain).then(|| Keyring::start(&mut home));
+        if keyring.is_some() {
+            home.set("DD_OAUTH_KERNEL_KEYRING", ["off", "10m"][random.usize(..2)]);
+        }
         home.log_in();
         let mut counts = Counts::default();
         while counts.of("refreshes") < refreshes && counts.complaints.is_empty() {
-            let mut round = Round { arm: self, peer: &peer, home: &home, counts: &mut counts };
+            let mut round = Round {
+                arm: self,
+                peer: &peer,
+                home: &home,
+                keyring: keyring.as_mut(),
+                counts: &mut counts,
+            };
             round.play(&mut random);
             counts.add("rounds", 1);
+        }
+        if keyring.is_some() {
+            drop_from_kernel(&home, &installation_id(&home));
         }
         counts
     }
@@ -59,6 +81,7 @@ struct Round<'a> {
     arm: Arm,
     peer: &'a Peer,
     home: &'a Home,
+    keyring: Option<&'a mut Keyring>,
     counts: &'a mut Counts,
 }
 
@@ -74,11 +97,13 @@ impl Round<'_> {
         let lossy = self.inject_fault(random);
         let disk = random.u8(..) < 40;
         let processes = self.start_some(random, disk);
+        let upset = self.upset_keyring(random);
         self.molest(&processes, random);
         for process in processes {
-            self.judge_process(process, disk);
+            self.judge_process(process, disk || upset);
         }
         self.peer.mend();
+        self.mend_keyring(upset);
         self.settle(lossy);
         self.count_log(lossy);
         self.look_for_leftovers();
@@ -144,6 +169,39 @@ impl Round<'_> {
         traced
     }
 
+    /// Lets the keychain refuse in one of its ways; whether it did.
+    fn upset_keyring(&mut self, random: &mut Rng) -> bool {
+        let Some(keyring) = self.keyring.as_mut().filter(|_| random.u8(..) < 150) else {
+            return false;
+        };
+        if random.bool() {
+            drop_from_kernel(self.home, &installation_id(self.home));
+        }
+        std::thread::sleep(Duration::from_millis(random.u64(0..40)));
+        let what = match random.usize(..5) {
+            0 => {
+                keyring.freeze();
+                "keychain frozen"
+            }
+            1 | 2 => {
+                keyring.lock(self.home);
+                "keychain locked"
+            }
+            _ => {
+                keyring.kill();
+                "keychain killed"
+            }
+        };
+        self.counts.add(what, 1);
+        true
+    }
+
+    fn mend_keyring(&mut self, upset: bool) {
+        if let Some(keyring) = self.keyring.as_mut().filter(|_| upset) {
+            keyring.unlock(self.home);
+        }
+    }
+
     /// Signals to processes, and to their groups.
     fn molest(&mut self, processes: &[Child], random: &mut Rng) {
         for process in processes {
@@ -164,7 +222,7 @@ impl Round<'_> {
     }
 
     /// A process keeps its promises, or a signal ended it.
-    fn judge_process(&mut self, process: Child, disk: bool) {
+    fn judge_process(&mut self, process: Child, storage: bool) {
         let started = Instant::now();
         let run = finish(process);
         if started.elapsed() > PROMISED {
@@ -179,9 +237,9 @@ impl Round<'_> {
             self.complain(&format!("half an answer: {run:?}"));
         }
         match run.code {
-            // Signals, failures that say so, and whatever a bad disk is.
+            // Signals, failures that say so, and whatever a bad disk or keychain is.
             None | Some(0 | 4) => {}
-            Some(5) if disk => {}
+            Some(5) if storage => {}
             Some(3) if self.arm.losses == Losses::Final => {}
             Some(code) if code > 128 => {}
             _ => self.complain(&format!("not an exit code for this: {run:?}")),

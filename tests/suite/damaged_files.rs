@@ -12,7 +12,10 @@ use crate::peers::{Kind, Peer};
 
 /// A home with one session, which needs no server.
 fn home_with_session() -> Home {
-    let home = Home::new();
+    with_session(Home::new())
+}
+
+fn with_session(home: Home) -> Home {
     let tokens = "site=eu1\naccess_token=kept\nexpires_in=3600\nrefresh_token=r\nclient_id=c\n";
     home.run(&["store"], tokens).succeeds_quietly();
     home
@@ -231,15 +234,19 @@ fn a_key_file_that_is_named_but_not_there_is_never_made() {
 
 #[test]
 fn what_others_could_have_written_or_read_is_refused() {
-    let home = home_with_session();
-    let path = |name: &str| state(&home).join(name);
+    what_others_could_change(&home_with_session());
+    what_others_could_change(&with_session(Home::new().of_ordinary_user("nobody")));
+}
+
+fn what_others_could_change(home: &Home) {
+    let path = |name: &str| state(home).join(name);
     let cases = [
-        (key_file(&home), 0o600, 0o644, "chmod 600"),
-        (key_file(&home), 0o600, 0o640, "chmod 600"),
-        (key_file(&home), 0o600, 0o602, "chmod 600"),
-        (state(&home), 0o700, 0o777, "chmod go-w"),
-        (state(&home), 0o700, 0o770, "chmod go-w"),
-        (state(&home), 0o700, 0o1777, "chmod go-w"),
+        (key_file(home), 0o600, 0o644, "chmod 600"),
+        (key_file(home), 0o600, 0o640, "chmod 600"),
+        (key_file(home), 0o600, 0o602, "chmod 600"),
+        (state(home), 0o700, 0o777, "chmod go-w"),
+        (state(home), 0o700, 0o770, "chmod go-w"),
+        (state(home), 0o700, 0o1777, "chmod go-w"),
         (path("sessions"), 0o700, 0o777, "chmod go-w"),
         (path("installation"), 0o600, 0o666, "chmod go-w"),
         (home.session_file("session"), 0o600, 0o660, "chmod go-w"),
@@ -247,8 +254,33 @@ fn what_others_could_have_written_or_read_is_refused() {
     ];
     for (path, usual, open, advice) in cases {
         set_mode(&path, open);
-        all_commands_fail(&home, 6, &[path.to_str().unwrap(), advice]);
+        all_commands_fail(home, 6, &[path.to_str().unwrap(), advice]);
         set_mode(&path, usual);
+        assert_eq!(home.get(), "kept");
+    }
+}
+
+#[test]
+fn what_another_user_owns_is_refused_and_so_is_a_link_to_it() {
+    let home = with_session(Home::new().of_ordinary_user("nobody"));
+    let files = [key_file(&home), home.session_file("session"), state(&home).join("installation")];
+    for path in files {
+        let (whole, aside) = (std::fs::read(&path).unwrap(), path.with_extension("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        std::os::unix::fs::symlink(&aside, &path).unwrap();
+        assert_eq!(home.get(), "kept", "a link that is the user's own is fine");
+        // Ours, and not that of the user whose home it is.
+        let foreign = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&foreign, &whole).unwrap();
+        set_mode(foreign.path(), 0o644);
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&foreign, &path).unwrap();
+        // In a user namespace all files are the user's own.
+        if home.is_of_another_user() {
+            all_commands_fail(&home, 6, &[path.to_str().unwrap(), "belongs to user"]);
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
         assert_eq!(home.get(), "kept");
     }
 }

@@ -19,6 +19,9 @@ const HANG: Duration = Duration::from_mins(2);
 pub struct Home {
     directory: tempfile::TempDir,
     variables: Vec<(OsString, OsString)>,
+    /// The user that programs run as, where it is another than ours.
+    user: Option<u32>,
+    binary: PathBuf,
 }
 
 /// What one run left behind.
@@ -33,7 +36,12 @@ pub struct Run {
 impl Home {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut home = Self { directory, variables: Vec::new() };
+        let mut home = Self {
+            directory,
+            variables: Vec::new(),
+            user: None,
+            binary: env!("CARGO_BIN_EXE_dd-oauth").into(),
+        };
         home.set("DD_TOKEN_STORAGE", "file");
         home
     }
@@ -57,6 +65,35 @@ impl Home {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.into(), value.into()));
         self
+    }
+
+    /// Takes a variable away again.
+    pub fn unset(&mut self, name: &str) -> &mut Self {
+        self.variables.retain(|(known, _)| known != name);
+        self
+    }
+
+    /// Lets programs run as an ordinary user of the system, whose home this then is. Where we are
+    /// nobody else ourselves (in a user namespace), they do already.
+    #[cfg(target_os = "linux")]
+    pub fn of_ordinary_user(mut self, name: &str) -> Self {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+        if map.split_ascii_whitespace().last() == Some("4294967295") {
+            let asked = Command::new("id").args(["-u", name]).output().unwrap();
+            let user = String::from_utf8(asked.stdout).unwrap().trim().parse().unwrap();
+            std::os::unix::fs::chown(self.path(), Some(user), Some(user)).unwrap();
+            self.user = Some(user);
+            // The way to the one that was built may not be open to others.
+            let copy = self.path().join("dd-oauth");
+            std::fs::copy(&self.binary, &copy).unwrap();
+            self.binary = copy;
+        }
+        self
+    }
+
+    /// Whether its programs run as another user than we do.
+    pub fn is_of_another_user(&self) -> bool {
+        self.user.is_some()
     }
 
     pub fn path(&self) -> &Path {
@@ -108,7 +145,7 @@ impl Home {
 
     /// The program, in this home and with nothing else of the environment.
     pub fn program(&self, arguments: &[&str]) -> Command {
-        self.any_program(Path::new(env!("CARGO_BIN_EXE_dd-oauth")), arguments)
+        self.any_program(&self.binary, arguments)
     }
 
     /// Another program in the same surroundings.
@@ -124,7 +161,25 @@ impl Home {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        #[cfg(unix)]
+        if let Some(user) = self.user {
+            std::os::unix::process::CommandExt::uid(&mut command, user);
+            std::os::unix::process::CommandExt::gid(&mut command, user);
+        }
         command
+    }
+
+    /// Runs another program in the same surroundings, to its end.
+    pub fn run_program_freely(&self, program: &str, arguments: &[&str], input: &str) -> Run {
+        finish(start(self.any_program(Path::new(program), arguments), input.as_ref()))
+    }
+
+    /// As [`Home::run_program_freely`], and insists that it succeeds.
+    #[track_caller]
+    pub fn run_program(&self, program: &str, arguments: &[&str]) -> Run {
+        let run = self.run_program_freely(program, arguments, "");
+        assert_eq!(run.code, Some(0), "{program} {arguments:?}: {run:?}");
+        run
     }
 
     /// Runs the program with `input` on standard input, to its end.
@@ -158,6 +213,11 @@ impl Home {
     pub fn make_stale(&self) {
         let run = self.run(&["store"], "access_token=stale\nexpires_at=1000000000\n");
         assert_eq!(run.code, Some(0), "{run:?}");
+    }
+
+    /// As [`Home::make_stale`], where a kill may have left something that keeps it from that.
+    pub fn make_stale_quietly(&self) {
+        self.run(&["store"], "access_token=stale\nexpires_at=1000000000\n");
     }
 
     /// Asks for a token, and insists on one.

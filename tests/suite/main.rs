@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_login_answers;
 mod bad_settings;
 mod callback;
+mod canaries;
 mod contrib;
 mod damaged_files;
 // What is said of the release is tested on the release build.
@@ -18,6 +19,10 @@ mod guard;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod home;
 mod keeping;
+mod kernel_keyring;
+mod key_move;
+mod keychain;
+mod keyring;
 mod licences;
 mod lifecycle;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
