@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::broker::Original;
 use crate::config::Flags;
 use crate::error::Error;
 use crate::scope::Scopes;
@@ -110,6 +111,8 @@ pub enum Verb {
     },
     /// Renew the access token now, however fresh it is
     Refresh,
+    /// Take over sessions that earlier tools left behind; without --yes, only show them
+    Import(ImportFlags),
     /// Say where sealing keys rest, move or forget them
     Key {
         #[command(subcommand)]
@@ -148,6 +151,57 @@ pub struct LogoutFlags {
     /// Log out of every session, and forget the sealing key too
     #[arg(long, conflicts_with_all = ["site", "org"])]
     pub all: bool,
+}
+
+#[derive(Args)]
+pub struct ImportFlags {
+    /// Take over what was found, without asking; --site and --org choose some of it
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    original: OriginalFlags,
+    /// Put it in the place of the session that is here already
+    #[arg(long)]
+    pub replace: bool,
+    /// Only what comes from there; given twice, from both, as in --from pup --from file
+    #[arg(long, value_name = "WHERE", value_enum)]
+    pub from: Vec<ImportSource>,
+}
+
+#[derive(Args)]
+struct OriginalFlags {
+    /// Remove it where it was, once it is safe here
+    #[arg(long, conflicts_with = "keep_original")]
+    remove_original: bool,
+    /// Leave it where it was: if both tools use it, the session of both ends
+    #[arg(long)]
+    keep_original: bool,
+}
+
+impl ImportFlags {
+    /// What becomes of the original, if it was said.
+    #[must_use]
+    pub fn original(&self) -> Option<Original> {
+        match (self.original.remove_original, self.original.keep_original) {
+            (true, _) => Some(Original::Removed),
+            (_, true) => Some(Original::Kept),
+            _ => None,
+        }
+    }
+
+    /// Whether what is in the keychain is asked for.
+    #[must_use]
+    pub fn wants_keychain(&self) -> bool {
+        !self.from.contains(&ImportSource::File)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImportSource {
+    DatadogCli,
+    Pup,
+    File,
+    Keychain,
 }
 
 #[derive(Subcommand)]

@@ -6,7 +6,7 @@ use crate::lock::LockError;
 use crate::oauth::{HttpError, LoginError};
 use crate::protocol::RequestError;
 use crate::scope::ScopeError;
-use crate::session::{ForgetKeyError, KeychainError, StorageError};
+use crate::session::{ForgetKeyError, ImportError, KeychainError, StorageError};
 use crate::site::SiteError;
 
 /// The exit codes of `dd-oauth`; `protocol.md` promises them to callers.
@@ -67,6 +67,8 @@ pub enum Error {
     Broker(#[from] BrokerError),
     #[error(transparent)]
     ForgetKey(#[from] ForgetKeyError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// Something may be in the keychain that is not shown.
     #[error("could not look into the keychain: {0}")]
     KeychainUnseen(KeychainError),
@@ -94,6 +96,7 @@ impl Error {
             Self::Http(error) => error.kind(),
             Self::Login(error) => error.kind(),
             Self::Broker(error) => error.kind(),
+            Self::Import(error) => error.kind(),
             Self::Output(_) | Self::Input(_) => ExitKind::Other,
         }
     }

@@ -1,6 +1,6 @@
 //! The person at the terminal: whether there is one, and what they are told.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use crate::config::{Environment, Interactive};
@@ -10,6 +10,10 @@ use crate::session::Patience;
 
 /// For finding the window that asks, and the password.
 const UNLOCK_LIMIT: Duration = Duration::from_mins(1);
+
+/// As long as a login may take.
+const ANSWER_LIMIT: Duration = Duration::from_mins(5);
+const LONGEST_ANSWER: u64 = 1024;
 
 /// Standard error, on which everything but an answer is said.
 pub struct Terminal {
@@ -39,6 +43,23 @@ impl Terminal {
     #[must_use]
     pub fn patience_with_keychain(&self, usual: Patience) -> Patience {
         if self.person { Patience { limit: UNLOCK_LIMIT, notice: Some(tell) } } else { usual }
+    }
+
+    /// Asks a person who can see it a question, and waits for the line that answers it: yes, no,
+    /// or nothing of both.
+    #[must_use]
+    pub fn ask(&self, question: &str) -> Option<bool> {
+        let question = without_control_characters(question);
+        let _ = write!(io::stderr(), "dd-oauth: {question} [y/n] ");
+        let input = io::stdin();
+        platform::wait_for_input(&input, ANSWER_LIMIT).ok()?;
+        let mut line = String::new();
+        input.lock().take(LONGEST_ANSWER).read_line(&mut line).ok()?;
+        match line.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Some(true),
+            "n" | "no" => Some(false),
+            _ => None,
+        }
     }
 
     /// As [`tell`].

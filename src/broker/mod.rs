@@ -4,6 +4,7 @@
 mod choice;
 mod forgetting;
 mod freshness;
+mod import;
 mod keeping;
 mod login;
 mod refresh;
@@ -26,6 +27,7 @@ use renewal::{Reason, Renewed};
 pub use choice::Standing;
 pub use forgetting::{AllLoggedOut, KeyMoved};
 pub use freshness::Need as TokenNeed;
+pub use import::{ImportWish, Original};
 pub use keeping::{Erased, LoggedOut, NotRevoked};
 pub use login::LoginWish;
 pub use renewal::standing_of;

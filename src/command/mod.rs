@@ -1,6 +1,7 @@
 //! One file a verb. Each takes what it needs, and returns once its answer is certain.
 
 mod get;
+mod import;
 mod input;
 mod key;
 mod list;
@@ -47,6 +48,7 @@ pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result
         Some(Verb::Token(flags)) => token::run(&broker, &flags),
         Some(Verb::Login(flags)) => login::run(&broker, flags),
         Some(Verb::Logout(flags)) => logout::run(&broker, flags.all),
+        Some(Verb::Import(flags)) => import::run(&broker, &flags),
         Some(Verb::Key { action }) => key::run(&broker, &action),
         Some(Verb::Status(flag)) => status::run(&broker, flag.json),
         Some(Verb::List(flag)) => list::run(&broker, flag.json),

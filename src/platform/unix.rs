@@ -15,6 +15,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::Privacy;
 use crate::config::{ConfigError, Directories, Environment};
+use crate::session::EarlierDirectories;
 
 /// Options for a file that is private from its first moment. Opening never blocks, so that a pipe
 /// put in the place of a file cannot hold us.
@@ -107,6 +108,25 @@ pub fn directories(environment: &Environment) -> Result<Directories, ConfigError
         data: place("XDG_DATA_HOME", ".local/share")?,
         config: place("XDG_CONFIG_HOME", ".config")?,
     })
+}
+
+/// The places in which earlier tools kept their files.
+///
+/// # Errors
+/// Where there is no home directory.
+pub fn directories_of_earlier_tools(
+    environment: &Environment,
+) -> Result<EarlierDirectories, ConfigError> {
+    let home = environment.path("HOME").filter(|home| home.is_absolute());
+    let home = home.ok_or(ConfigError::NoHome("HOME"))?;
+    let mut pup: Vec<_> =
+        environment.path("PUP_CONFIG_DIR").filter(|path| path.is_absolute()).into_iter().collect();
+    pup.push(directories(environment)?.config.with_file_name("pup"));
+    if cfg!(target_os = "macos") {
+        pup.push(home.join("Library/Application Support/pup"));
+    }
+    pup.dedup();
+    Ok(EarlierDirectories { seed: home.join(".datadog"), pup })
 }
 
 /// Waits until standard input has something to read or has ended.

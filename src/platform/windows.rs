@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Privacy;
 use crate::config::{ConfigError, Directories, Environment};
+use crate::session::EarlierDirectories;
 
 /// Options for a file of the user. The profile's directories, in which all of them lie, are open
 /// to their user alone, and files inherit that.
@@ -66,6 +67,20 @@ pub fn directories(environment: &Environment) -> Result<Directories, ConfigError
         data: local.join("dd-oauth").join("data"),
         config: roaming.join("dd-oauth"),
     })
+}
+
+/// The places in which earlier tools kept their files.
+///
+/// # Errors
+/// Where the profile is not known.
+pub fn directories_of_earlier_tools(
+    environment: &Environment,
+) -> Result<EarlierDirectories, ConfigError> {
+    let profile = environment.path("USERPROFILE").ok_or(ConfigError::NoHome("USERPROFILE"))?;
+    let mut pup: Vec<_> = environment.path("PUP_CONFIG_DIR").into_iter().collect();
+    pup.push(directories(environment)?.config.with_file_name("pup"));
+    pup.dedup();
+    Ok(EarlierDirectories { seed: profile.join(".datadog"), pup })
 }
 
 /// Waits until standard input has something to read or has ended, by trying it on a thread: a

@@ -4,6 +4,7 @@
 
 mod durable;
 mod file;
+mod import;
 mod installation;
 mod journal;
 mod key;
@@ -26,11 +27,12 @@ use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken};
 
 pub use file::SessionHead;
+pub use import::{EarlierDirectories, EarlierSession, EarlierSessions, ImportError, Origin, Tool};
 pub use installation::{Installation, InstallationPaths, KeySettings, Opened};
 pub use journal::{Announcement, Journal, SecuredReply};
 pub use key::{KeyHome, KeyPlace};
 pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
-pub use keychain::{KeychainError, Patience};
+pub use keychain::{Keychain, KeychainError, Patience};
 pub use name::{OrgLabel, SessionName};
 pub use outcome::{Attempt, Outcome, Refusal, TokenDigest, Verdict};
 pub use registrations::{Registration, Registrations};
