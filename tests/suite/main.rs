@@ -14,10 +14,13 @@ mod damaged_files;
 #[cfg(not(debug_assertions))]
 mod demo;
 mod disks;
+mod earlier_tools;
 #[cfg(not(debug_assertions))]
 mod guard;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod home;
+mod import;
+mod import_keychain;
 mod keeping;
 mod kernel_keyring;
 mod key_move;
