@@ -1,4 +1,5 @@
 //! What earlier tools leave behind: files and entries in their shapes, and logins as they make them.
+#![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
 
