@@ -12,7 +12,7 @@ use crate::broker::Original;
 use crate::config::Flags;
 use crate::error::Error;
 use crate::scope::Scopes;
-use crate::session::OrgLabel;
+use crate::session::{OrgLabel, OrgUuid};
 use crate::site::SiteName;
 
 /// The credential helper for Datadog.
@@ -135,9 +135,18 @@ pub struct LoginFlags {
     /// Trust a site that is not one of Datadog's with this login
     #[arg(long)]
     pub trust_site: bool,
+    /// Log in to the organization with this UUID
+    #[arg(long, value_name = "UUID", value_parser = org_uuid)]
+    pub org_uuid: Option<OrgUuid>,
     /// Ask for these scopes instead of the usual ones, separated by blanks
-    #[arg(long, value_parser = Scopes::parse)]
+    #[arg(long, value_parser = Scopes::parse, conflicts_with_all = ["add_scopes", "read_only"])]
     pub scopes: Option<Scopes>,
+    /// Ask for these scopes too, even where the site refused them before
+    #[arg(long, value_name = "SCOPES", value_parser = Scopes::parse)]
+    pub add_scopes: Option<Scopes>,
+    /// Ask for no scope that can change anything, but for those of --add-scopes
+    #[arg(long)]
+    pub read_only: bool,
     /// Print the address instead of opening a browser
     #[arg(long)]
     pub no_browser: bool,
@@ -249,6 +258,12 @@ fn site(text: &str) -> Result<SiteName, String> {
 fn org(text: &str) -> Result<OrgLabel, String> {
     OrgLabel::parse(text)
         .ok_or_else(|| "an organization has 1 to 128 bytes and no control characters".to_string())
+}
+
+fn org_uuid(text: &str) -> Result<OrgUuid, String> {
+    OrgUuid::parse(text).ok_or_else(|| {
+        "the UUID of an organization is 32 hexadecimal digits, in groups of 8-4-4-4-12".to_string()
+    })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

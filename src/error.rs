@@ -1,5 +1,7 @@
 //! What can go wrong, as the caller sees it: one error, one exit code.
 
+use serde::{Deserialize, Serialize};
+
 use crate::broker::BrokerError;
 use crate::config::ConfigError;
 use crate::lock::LockError;
@@ -10,7 +12,8 @@ use crate::session::{ForgetKeyError, ImportError, KeychainError, StorageError};
 use crate::site::SiteError;
 
 /// The exit codes of `dd-oauth`; `protocol.md` promises them to callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ExitKind {
     /// Anything without a code of its own.
     Other,

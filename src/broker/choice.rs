@@ -65,9 +65,28 @@ impl Broker<'_> {
     /// The stored session that a human command is about.
     ///
     /// # Errors
-    /// Where several fit, or the store cannot be read.
+    /// Where several fit, the login went elsewhere, or the store cannot be read.
     pub fn chosen(&self, installation: &Installation) -> Result<Option<SessionName>, Error> {
-        Self::choose(installation, &self.wanted(&Target::default()))
+        let wanted = self.wanted(&Target::default());
+        let chosen = Self::choose(installation, &wanted)?;
+        if chosen.is_none() {
+            Self::ensure_not_elsewhere(installation, &wanted)?;
+        }
+        Ok(chosen)
+    }
+
+    /// Fails where the site that is named has no session because its login came back from
+    /// another: the person is logged in, only elsewhere.
+    pub(super) fn ensure_not_elsewhere(
+        installation: &Installation,
+        wanted: &Wanted,
+    ) -> Result<(), Error> {
+        let Some(SiteName::Site(asked)) = &wanted.site else { return Ok(()) };
+        let names = SessionStore::of(installation).elsewhere(asked, wanted.org.as_ref())?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(BrokerError::LoggedInElsewhere { asked: asked.clone(), names }.into())
     }
 
     /// The error of a command that needs a session and found none.

@@ -87,6 +87,8 @@ impl Broker<'_> {
         let session = Session {
             name: name.clone(),
             org_uuid: earlier.as_ref().and_then(|earlier| earlier.org_uuid.clone()),
+            org_name: earlier.as_ref().and_then(|earlier| earlier.org_name.clone()),
+            asked_site: earlier.as_ref().and_then(|earlier| earlier.asked_site.clone()),
             vanity_host: earlier.as_ref().and_then(|earlier| earlier.vanity_host.clone()),
             generation: earlier.map_or(Generation::FIRST, |earlier| earlier.generation.next()),
             scopes,

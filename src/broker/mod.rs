@@ -2,6 +2,7 @@
 //! OAuth and locks.
 
 mod choice;
+mod conversation;
 mod forgetting;
 mod freshness;
 mod import;
@@ -16,8 +17,10 @@ use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, GetRequest};
-use crate::session::{Access, Installation, Opened, Renewal, Session, SessionName, SessionStore};
-use crate::site::{SiteError, SiteName};
+use crate::session::{
+    Access, Installation, LoginFailure, Opened, Renewal, Session, SessionName, SessionStore,
+};
+use crate::site::{Site, SiteError, SiteName};
 use crate::terminal::Terminal;
 
 use choice::Wanted;
@@ -29,7 +32,7 @@ pub use forgetting::{AllLoggedOut, KeyMoved};
 pub use freshness::Need as TokenNeed;
 pub use import::{ImportWish, Original};
 pub use keeping::{Erased, LoggedOut, NotRevoked};
-pub use login::LoginWish;
+pub use login::{LoggedIn, LoginWish, ScopeWish};
 pub use renewal::standing_of;
 
 /// Everything that a decision depends on, handed in.
@@ -58,6 +61,10 @@ pub struct DueRenewal {
 pub enum BrokerError {
     #[error("{why}: run `{command}`")]
     LoginRequired { why: String, command: String },
+    #[error("{}", told_elsewhere(.asked, .names))]
+    LoggedInElsewhere { asked: Site, names: Vec<SessionName> },
+    #[error("the login for which this one waited came to nothing: {}", .0.message)]
+    LoginFailed(LoginFailure),
     #[error("there are several sessions ({}): name one with site= and org=, --site and --org, or `dd-oauth use`", names(.0))]
     Ambiguous(Vec<SessionName>),
     #[error("could not renew the token for {name}: {message}{}", retry(.retry_in))]
@@ -85,7 +92,8 @@ impl BrokerError {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::LoginRequired { .. } => ExitKind::LoginRequired,
+            Self::LoginRequired { .. } | Self::LoggedInElsewhere { .. } => ExitKind::LoginRequired,
+            Self::LoginFailed(failure) => failure.kind,
             Self::Ambiguous(_) | Self::NeverThatLong { .. } | Self::NoSessionThrough { .. } => {
                 ExitKind::Usage
             }
@@ -100,6 +108,20 @@ impl BrokerError {
 
 fn names(names: &[SessionName]) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Where the logins went that were asked for at another site.
+fn told_elsewhere(asked: &Site, names: &[SessionName]) -> String {
+    let asked = asked.label();
+    let sites: Vec<_> = names.iter().map(|name| name.site.to_string()).collect();
+    let set = match sites.as_slice() {
+        [site] => format!("set DD_SITE={site}"),
+        sites => format!("set DD_SITE to one of {}", sites.join(", ")),
+    };
+    let names = self::names(names);
+    format!(
+        "you are logged in to {names}, from where the login to {asked} came back; {set}, or name that site, or run `dd-oauth login` for {asked} again"
+    )
 }
 
 fn retry(retry_in: &Duration) -> String {
@@ -131,13 +153,14 @@ impl Broker<'_> {
     pub fn get(&self, request: &GetRequest) -> Result<Found, Error> {
         let wanted = self.wanted(&request.target);
         let Some(installation) = Installation::open(&self.config.paths)? else {
-            return self.log_in_for(&wanted, request, None);
+            return self.log_in_for(&wanted, wanted.site_or_default(), request, None);
         };
         if let Some(name) = Self::choose(&installation, &wanted)? {
             self.get_from(installation, &name, &wanted, request)
         } else {
-            let site = Some(wanted.site_of_new_session(&installation)?);
-            self.log_in_for(&Wanted { site, ..wanted }, request, None)
+            Self::ensure_not_elsewhere(&installation, &wanted)?;
+            let site = wanted.site_of_new_session(&installation)?;
+            self.log_in_for(&wanted, site, request, None)
         }
     }
 
@@ -149,7 +172,7 @@ impl Broker<'_> {
         request: &GetRequest,
     ) -> Result<Found, Error> {
         let Some(session) = SessionStore::of(&installation).load(name)? else {
-            return self.log_in_for(wanted, request, None);
+            return self.log_in_for(wanted, wanted.site_or_default(), request, None);
         };
         let demand = request.min_ttl;
         match Need::of(&session.access, demand, self.clock.now()) {
@@ -179,7 +202,8 @@ impl Broker<'_> {
         }
         match standing? {
             Standing::Ended { .. } | Standing::NotRenewable => {
-                self.log_in_for(wanted, request, Some((name, why)))
+                let site = SiteName::Site(name.site.clone());
+                self.log_in_for(wanted, site, request, Some((name, why)))
             }
             Standing::Waiting { message, retry_in } => {
                 Err(BrokerError::NotRenewed { name: name.clone(), message, retry_in }.into())
@@ -221,15 +245,15 @@ impl Broker<'_> {
     fn log_in_for(
         &self,
         wanted: &Wanted,
+        site: SiteName,
         request: &GetRequest,
         ended: Option<(&SessionName, String)>,
     ) -> Result<Found, Error> {
-        let (site, org, why) = if let Some((name, why)) = ended {
-            (SiteName::Site(name.site.clone()), name.org.clone(), why)
+        let (org, why) = if let Some((name, why)) = ended {
+            (name.org.clone(), why)
         } else {
-            let site = wanted.site_or_default();
             let why = format!("not logged in to {}", choice::shown(&site, wanted.org.as_ref()));
-            (site, wanted.org.clone(), why)
+            (wanted.org.clone(), why)
         };
         let loopback = matches!(&site, SiteName::Site(site) if site.is_loopback());
         // An untrusted loopback site may be logged in to, but only by a person who types it.
@@ -247,8 +271,15 @@ impl Broker<'_> {
             demand: request.min_ttl,
             ..LoginWish::unasked(site, org, self.environment)?
         };
-        let session = self.log_in(&wish)?;
-        self.found(session, request.min_ttl)
+        let session = self.log_in(&wish)?.session;
+        // A token goes only to a request about its own site, however it was come by.
+        match &wanted.site {
+            Some(SiteName::Site(asked)) if *asked != session.name.site => {
+                let (asked, names) = (asked.clone(), vec![session.name]);
+                Err(BrokerError::LoggedInElsewhere { asked, names }.into())
+            }
+            _ => self.found(session, request.min_ttl),
+        }
     }
 }
 

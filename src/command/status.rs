@@ -45,7 +45,7 @@ pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
 
 impl Status {
     fn json(&self, broker: &Broker<'_>) -> String {
-        let Session { name, org_uuid, scopes, access, renewal, .. } = &self.session;
+        let Session { name, org_uuid, org_name, scopes, access, renewal, .. } = &self.session;
         let expires = match access {
             Access::Held { lifetime, .. } => Some(lifetime.expires.seconds()),
             Access::Rejected => None,
@@ -59,6 +59,7 @@ impl Status {
             "site_source": self.chosen_by,
             "org": name.org.as_ref().map(ToString::to_string),
             "org_uuid": org_uuid,
+            "org_name": org_name,
             "state": state,
             "expires_at": expires,
             "renewable": matches!(renewal, Renewal::Possible { .. }),
@@ -71,7 +72,7 @@ impl Status {
     }
 
     fn text(&self, broker: &Broker<'_>) -> String {
-        let Session { name, org_uuid, scopes, access, renewal, .. } = &self.session;
+        let Session { name, org_uuid, org_name, scopes, access, renewal, .. } = &self.session;
         let expires = match access {
             Access::Held { lifetime, .. } => format!("{}, {}", lifetime.expires, self.freshness),
             Access::Rejected => "none held; the next request gets a new one".into(),
@@ -89,7 +90,8 @@ impl Status {
             ("site", format!("{} ({}from {})", name.site, label, self.chosen_by)),
             ("org", name.org.as_ref().map_or_else(|| "-".into(), ToString::to_string)),
         ];
-        lines.extend(org_uuid.clone().map(|uuid| ("org uuid", uuid)));
+        lines.extend(org_name.as_ref().map(|own| ("org's own name", own.to_string())));
+        lines.extend(org_uuid.as_ref().map(|uuid| ("org uuid", uuid.to_string())));
         lines.extend([("token expires", expires), ("renewable", renewable.into())]);
         lines.extend(self.trouble(broker).map(|trouble| ("trouble", trouble)));
         lines.extend([

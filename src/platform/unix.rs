@@ -1,5 +1,7 @@
 //! Linux, macOS and the BSDs.
 
+mod keyboard;
+
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
@@ -12,6 +14,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
+
+pub use keyboard::Keyboard;
 
 use super::Privacy;
 use crate::config::{ConfigError, Directories, Environment};
@@ -155,6 +159,25 @@ pub fn wait_for_input(input: &io::Stdin, limit: Duration) -> io::Result<()> {
 pub fn stderr_is_in_foreground() -> bool {
     rustix::termios::tcgetpgrp(io::stderr().as_fd())
         .is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// The commands that open a page end with a failure where they could not.
+pub const LAUNCHERS_TELL_FAILURE: bool = true;
+
+/// Whether a browser that is opened here is seen by the person who asked for it: there is a display,
+/// or Windows around us. Someone who came over ssh sits elsewhere, unless the display came along.
+#[must_use]
+pub fn has_screen(environment: &Environment) -> bool {
+    let set = |name: &str| environment.path(name).is_some();
+    if cfg!(target_os = "macos") {
+        return !set("SSH_CONNECTION") && !set("SSH_TTY");
+    }
+    set("DISPLAY") || set("WAYLAND_DISPLAY") || set("WSL_DISTRO_NAME") || set("WSL_INTEROP")
+}
+
+/// Lets a command run in a process group of its own, out of reach of our terminal's Ctrl-C.
+pub fn set_apart(command: &mut Command) {
+    command.process_group(0);
 }
 
 /// Ends standard output, so that who reads it to its end need not wait for us. The descriptor

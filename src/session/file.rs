@@ -15,7 +15,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::seal::SealingKey;
 use super::{
-    Access, ClientId, Generation, Lifetime, OrgLabel, Renewal, Session, SessionName, StorageError,
+    Access, ClientId, Generation, Lifetime, OrgLabel, OrgUuid, Renewal, Session, SessionName,
+    StorageError,
 };
 use crate::clock::Timestamp;
 use crate::scope::Scopes;
@@ -30,6 +31,8 @@ const FORMAT: u32 = 1;
 pub struct SessionHead {
     pub name: SessionName,
     pub vanity_host: Option<String>,
+    /// The site that the login was asked for, where it came back from another one.
+    pub asked_site: Option<Site>,
     /// When the access token expires; nothing where none is held.
     pub expires: Option<Timestamp>,
 }
@@ -40,7 +43,11 @@ struct Head {
     #[serde(skip_serializing_if = "Option::is_none")]
     org: Option<OrgLabel>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    org_uuid: Option<String>,
+    org_uuid: Option<OrgUuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org_name: Option<OrgLabel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_site: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vanity_host: Option<String>,
     generation: Generation,
@@ -75,6 +82,8 @@ pub fn write(session: &Session, key: &SealingKey) -> Result<Vec<u8>, StorageErro
         site: session.name.site.to_string(),
         org: session.name.org.clone(),
         org_uuid: session.org_uuid.clone(),
+        org_name: session.org_name.clone(),
+        asked_site: session.asked_site.as_ref().map(ToString::to_string),
         vanity_host: session.vanity_host.clone(),
         generation: session.generation,
         issued: lifetime.map(|lifetime| lifetime.issued),
@@ -104,7 +113,8 @@ pub fn write(session: &Session, key: &SealingKey) -> Result<Vec<u8>, StorageErro
 pub fn read_head(bytes: &[u8], path: &Path) -> Result<SessionHead, StorageError> {
     let (_, head, _) = split(bytes, path)?;
     let (name, _) = understand(&head, path)?;
-    Ok(SessionHead { name, vanity_host: head.vanity_host, expires: head.expires })
+    let asked_site = asked_site(&head, path)?;
+    Ok(SessionHead { name, vanity_host: head.vanity_host, asked_site, expires: head.expires })
 }
 
 /// Opens the file at `path`, which has to be the one of the session `expected`.
@@ -144,6 +154,8 @@ pub fn read(
     };
     Ok(Session {
         name,
+        asked_site: asked_site(&head, path)?,
+        org_name: head.org_name,
         org_uuid: head.org_uuid,
         vanity_host: head.vanity_host,
         generation: head.generation,
@@ -183,6 +195,11 @@ fn understand(head: &Head, path: &Path) -> Result<(SessionName, Scopes), Storage
     Ok((SessionName { site, org: head.org.clone() }, scopes))
 }
 
+fn asked_site(head: &Head, path: &Path) -> Result<Option<Site>, StorageError> {
+    let damaged = |_| StorageError::Corrupt { path: path.to_path_buf(), why: "names no site" };
+    head.asked_site.as_deref().map(Site::parse).transpose().map_err(damaged)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,7 +208,9 @@ mod tests {
         let issued = Timestamp::from_seconds(1_800_000_000);
         Session {
             name: SessionName { site: Site::parse(site).unwrap(), org: OrgLabel::parse("Acme") },
-            org_uuid: Some("00000000-0000-0000-0000-000000000001".into()),
+            org_uuid: OrgUuid::parse("00000000-0000-0000-0000-000000000001"),
+            org_name: OrgLabel::parse("Acme Inc."),
+            asked_site: Some(Site::parse("us3").unwrap()),
             vanity_host: None,
             generation: Generation::FIRST.next(),
             scopes: Scopes::parse("a b").unwrap(),
@@ -222,6 +241,7 @@ mod tests {
         };
         assert_eq!(refresh_token.expose(), "refresh-canary");
         let head = read_head(&bytes, Path::new("x.session")).unwrap();
+        assert_eq!(head.asked_site, written.asked_site);
         assert_eq!(head.expires, Some(Timestamp::from_seconds(1_800_003_600)));
         assert!(!String::from_utf8_lossy(&bytes).contains("canary"));
     }

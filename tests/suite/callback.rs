@@ -69,6 +69,13 @@ impl Login {
         self.send(format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host()))
     }
 
+    /// As [`Login::get`], and on to where the answer sends the browser.
+    fn get_page(&self, target: &str) -> String {
+        let answer = self.get(target);
+        let location = answer.lines().find_map(|line| line.strip_prefix("Location: "));
+        self.get(location.unwrap_or_else(|| panic!("{answer}")))
+    }
+
     /// Lets a person finish it in a real browser, and insists that the login succeeds.
     fn complete(self, home: &Home) {
         let browser = source("tests/peers/browser.mjs");
@@ -154,15 +161,15 @@ fn whatever_is_not_the_callback_is_answered_and_changes_nothing() {
         ("garbage", 400, b"\x00\xff garbage \xfe\r\n\r\n".to_vec()),
         ("a TLS greeting", 400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
         ("HTTP/2", 400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
-        ("over-long line", 400, get(&format!("{callback}&x={long}"))),
+        ("over-long line", 414, get(&format!("{callback}&x={long}"))),
         (
             "over-long head",
-            400,
+            431,
             with_head(&format!("GET {callback}"), &format!("Host: {host}\r\nX: {long}")),
         ),
         (
             "many headers",
-            400,
+            431,
             with_head(
                 &format!("GET {callback}"),
                 &format!("Host: {host}{}", "\r\nX: y".repeat(200)),
@@ -246,7 +253,7 @@ fn a_callback_without_a_usable_code_ends_the_login_with_a_clear_line() {
     ];
     for (query, code, words) in cases {
         let login = Login::start(&home);
-        let answer = login.get(&format!("/oauth/callback?state={}&{query}", login.state()));
+        let answer = login.get_page(&format!("/oauth/callback?state={}&{query}", login.state()));
         assert_eq!(status(&answer), 200, "{answer}");
         assert!(answer.contains("Not logged in") && !answer.contains("<script>"), "{answer}");
         let run = login.finish();

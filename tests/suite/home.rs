@@ -129,6 +129,7 @@ impl Home {
                     directories.push(path);
                 } else if !ending.ends_with("-holder")
                     && !["lock", "login", "journal"].contains(&ending)
+                    && !path.to_str().unwrap().ends_with(".login.outcome")
                 {
                     files.insert(path.clone(), std::fs::read(path).unwrap());
                 }
