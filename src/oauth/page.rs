@@ -37,7 +37,7 @@ body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.25rem;b
 color:var(--ink);font:1rem/1.55 system-ui,-apple-system,'Segoe UI',sans-serif}
 main{width:100%;max-width:30rem;background:var(--card);border:1px solid var(--line);border-radius:14px;
 padding:2rem;overflow-wrap:anywhere}
-svg{width:2.75rem;height:2.75rem;display:block;fill:none;stroke-width:2.5;stroke-linecap:round;
+svg{width:2.75rem;height:2.75rem;display:block;fill:none;stroke-width:2;stroke-linecap:round;
 stroke-linejoin:round}
 .done svg{stroke:var(--done)}.failed svg{stroke:var(--failed)}.neutral svg{stroke:var(--neutral)}
 h1{font-size:1.4rem;line-height:1.25;margin:1rem 0 .5rem}
