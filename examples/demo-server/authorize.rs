@@ -107,7 +107,8 @@ fn check(
         Ok(())
     } else {
         let names = refused.join(", ");
-        let why = format!("The following scopes are not recognized: {names}");
+        let named = format!("The following scopes are not recognized: {names}");
+        let why = if state.settings.name_refused_scopes { named } else { String::new() };
         Err(("invalid_scope", why))
     }
 }

@@ -42,6 +42,7 @@ const settings = {
   access_ttl: Number(options['access-ttl']),
   callback: {},
   refuse_scopes: [],
+  name_refused_scopes: true,
   registration: true,
 };
 const log = [];
@@ -76,7 +77,7 @@ async function serveEndpoint(endpoint, url, req, res) {
   const body = await buffer(req);
   const isForm = endpoint === 'token' || endpoint === 'revoke';
   const form = isForm ? new URLSearchParams(body.toString()) : url.searchParams;
-  const entry = arrival(log.length + 1, endpoint, form);
+  const entry = arrival(log.length + 1, endpoint, form, req.headers.host);
   log.push(entry);
 
   const fault = faults.take(endpoint, entry.grant);

@@ -28,7 +28,8 @@ function refuseScopes(settings, query) {
     (name) => !SCOPES.includes(name) || settings.refuse_scopes.includes(name),
   );
   if (refused.length > 0) {
-    const description = `The following scopes are not recognized: ${refused.join(', ')}`;
+    const named = `The following scopes are not recognized: ${refused.join(', ')}`;
+    const description = settings.name_refused_scopes ? named : 'not these';
     throw new errors.CustomOIDCProviderError('invalid_scope', description);
   }
 }

@@ -6,6 +6,7 @@ mod bad_answers;
 mod bad_input;
 mod bad_login_answers;
 mod bad_settings;
+mod browser;
 mod callback;
 mod canaries;
 mod contrib;
@@ -28,12 +29,19 @@ mod keychain;
 mod keyring;
 mod licences;
 mod lifecycle;
+mod login;
+mod network;
+mod one_login;
+mod paste;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod peers;
 // Its examples have a time of their own.
 #[cfg(feature = "test-clock")]
 mod protocol_document;
+mod region;
+mod scopes;
 mod storm;
 mod surroundings;
+mod tmux;
 mod trouble;
 mod worker;
