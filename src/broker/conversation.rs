@@ -515,9 +515,12 @@ fn is_wrong_code(error: &Error) -> bool {
 }
 
 fn failed_page(error: &Error) -> Page {
-    let text = format!("{error}.");
-    let next = vec![("Stored", "nothing".to_string()), ("Next", "go back to the terminal".into())];
-    Page::failed("Not logged in", &text, next)
+    let text = error.to_string();
+    let mut rest = text.chars();
+    let first = rest.next().map(char::to_uppercase).into_iter().flatten();
+    let text = format!("{}{}.", first.collect::<String>(), rest.as_str());
+    let next = "go back to the terminal, which says the same, and run `dd-oauth login` again";
+    Page::failed("Not logged in", &text, vec![("Stored", "nothing".into()), ("Next", next.into())])
 }
 
 fn offer_page(site: &str, url: &str) -> Page {

@@ -191,7 +191,7 @@ impl Broker<'_> {
         }
         let now = || self.clock.now();
         let (why, standing) = match self.renew(&installation, &session, Reason::Stale(demand)) {
-            Ok(Renewed::Yes(renewed)) => return self.found(renewed, demand),
+            Ok(Renewed::Yes(renewed)) => return self.found(*renewed, demand),
             Ok(Renewed::No(standing)) => (standing.explain(name, now()), Ok(standing)),
             Err(error) => (error.to_string(), Err(error)),
         };

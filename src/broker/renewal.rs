@@ -38,7 +38,7 @@ pub enum Reason {
 /// What came of it.
 pub enum Renewed {
     /// The session as it is now.
-    Yes(Session),
+    Yes(Box<Session>),
     /// Nothing, because the session stands like this.
     No(Standing),
 }
@@ -96,7 +96,7 @@ impl Broker<'_> {
                 return Err(gone(&seen.name));
             };
             if self.is_enough(seen, &session, reason) {
-                return Ok(Renewed::Yes(session));
+                return Ok(Renewed::Yes(Box::new(session)));
             }
             if let Some(outcome) = outcome_of(&store, &session)?
                 && outcome.attempt > known
@@ -104,17 +104,17 @@ impl Broker<'_> {
             {
                 match (Standing::after(&outcome, self.clock.now()), reason) {
                     // It was committed before we looked, and concluded after.
-                    (Standing::Live, Reason::ByHand) => return Ok(Renewed::Yes(session)),
+                    (Standing::Live, Reason::ByHand) => return Ok(Renewed::Yes(Box::new(session))),
                     // What it brought was stale on arrival, and so would be the next.
                     (Standing::Live, _) if session.generation != seen.generation => {
-                        return Ok(Renewed::Yes(session));
+                        return Ok(Renewed::Yes(Box::new(session)));
                     }
                     (Standing::Live, Reason::Stale(_)) => {}
                     (standing, _) => return Ok(Renewed::No(standing)),
                 }
             }
             if let Some(secured) = secured_session(&store, &session, known, self.clock.now())? {
-                return Ok(Renewed::Yes(secured));
+                return Ok(Renewed::Yes(Box::new(secured)));
             }
             // Whoever held the lock was no refresh, or died: look again whether one is needed. A
             // shared holder lets us come here at once, and for as long as it stays.
@@ -152,7 +152,7 @@ impl Broker<'_> {
             return Err(gone(&seen.name));
         };
         if self.is_enough(seen, &session, reason) {
-            return Ok(Some(Renewed::Yes(session)));
+            return Ok(Some(Renewed::Yes(Box::new(session))));
         }
         match standing_of(self, installation, &session)? {
             Standing::Live => Ok(None),
@@ -226,7 +226,7 @@ impl Broker<'_> {
             return Err(self.not_logged_in());
         };
         let why = match self.renew(&installation, &session, Reason::ByHand)? {
-            Renewed::Yes(session) => return Ok(session),
+            Renewed::Yes(session) => return Ok(*session),
             Renewed::No(Standing::Waiting { message, retry_in }) => {
                 return Err(BrokerError::NotRenewed { name, message, retry_in }.into());
             }

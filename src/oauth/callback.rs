@@ -123,12 +123,11 @@ impl CallbackListener {
     async fn next(&mut self) -> Incoming {
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => self.read(stream),
-                    Err(_) => {
-                        self.drop_oldest();
-                        tokio::time::sleep(PAUSE).await;
-                    }
+                accepted = self.listener.accept() => if let Ok((stream, _)) = accepted {
+                    self.read(stream);
+                } else {
+                    self.drop_oldest();
+                    tokio::time::sleep(PAUSE).await;
                 },
                 Some(read) = self.readers.join_next() => {
                     self.ages.retain(|reader| !reader.is_finished());

@@ -116,7 +116,7 @@ async fn send(mut stream: TcpStream, response: Vec<u8>) {
         stream.write_all(&response).await?;
         stream.shutdown().await?;
         let mut rest = 0;
-        let mut block = [0; 16 * 1024];
+        let mut block = vec![0; 16 * 1024];
         while rest < REST_LIMIT {
             match stream.read(&mut block).await? {
                 0 => break,

@@ -37,6 +37,13 @@ fn screenshots(name: &str) -> PathBuf {
     directory
 }
 
+fn mkfifo(home: &Home) -> PathBuf {
+    let fifo = home.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    fifo
+}
+
 /// What holds for every page that ends a login.
 #[track_caller]
 fn is_harmless(page: &Value) {
@@ -119,9 +126,7 @@ fn chromium_takes_the_offer_of_read_access() {
 fn a_noisy_browser_in_the_foreground_neither_blocks_nor_is_heard() {
     let peer = Peer::start(Kind::Demo);
     let mut home = Home::at(&peer);
-    let fifo = home.path().join("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
-    assert!(made.success());
+    let fifo = mkfifo(&home);
     let script = home.path().join("browser.sh");
     let browser = source("tests/peers/browser.mjs");
     // It stays until somebody writes to the fifo.
@@ -151,10 +156,15 @@ fn a_browser_that_cannot_be_opened_is_noticed_and_the_next_one_tried() {
         assert_eq!(home.browsers_opened(), before + 1, "{broken}");
     }
 
-    home.set("BROWSER", "false");
+    // One that seems to be opened, and fails later.
+    let fifo = mkfifo(&home);
+    let script = home.path().join("browser.sh");
+    std::fs::write(&script, format!("read line <{}; exit 3", fifo.display())).unwrap();
+    home.set("BROWSER", &format!("sh {}", script.display()));
     let mut login = Login::start_in_browser(&home);
+    std::fs::write(&fifo, "\n").unwrap();
     assert!(
-        login.next_line().contains("no browser could be opened (false ended with exit status: 1)")
+        login.next_line().contains("no browser could be opened (sh ended with exit status: 3)")
     );
     login.complete(&home);
 
@@ -174,12 +184,12 @@ fn without_a_display_no_browser_is_started() {
     std::fs::set_permissions(&opener, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let path = std::env::var("PATH").unwrap();
     home.set("BROWSER", "").set("PATH", &format!("{}:{path}", bin.display()));
-    let opened = |home: &Home| std::fs::read_to_string(home.path().join("opened"));
+    let seen = |home: &Home| std::fs::read_to_string(home.path().join("opened"));
     Login::start_in_browser(&home).complete(&home);
-    assert!(opened(&home).is_err());
+    assert!(seen(&home).is_err());
     home.set("DISPLAY", ":99");
     let login = Login::start_in_browser(&home);
-    eventually("the system's own way to open a page", || opened(&home).is_ok());
-    assert!(opened(&home).unwrap().contains(&login.state()));
+    eventually("the system's own way to open a page", || seen(&home).is_ok());
+    assert!(seen(&home).unwrap().contains(&login.state()));
     login.complete(&home);
 }
