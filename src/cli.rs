@@ -97,7 +97,7 @@ pub enum Verb {
     /// Revoke a session's tokens and forget it
     Logout(LogoutFlags),
     /// Show a session: site, organization, expiry, scopes, and where its key rests
-    Status(JsonFlag),
+    Status(StatusFlags),
     /// List all sessions
     List(JsonFlag),
     /// Choose the session for requests that name none
@@ -118,6 +118,13 @@ pub enum Verb {
         #[command(subcommand)]
         action: KeyAction,
     },
+    /// Print the completions of a shell, to be put where it looks for them
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff
+    Man,
     /// Refresh the session whose lock was inherited; started by dd-oauth itself
     #[command(hide = true)]
     Worker { session: String, descriptor: i32 },
@@ -156,10 +163,23 @@ pub struct LoginFlags {
 }
 
 #[derive(Args)]
+pub struct StatusFlags {
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing; exit with 0 while a token can be had
+    #[arg(long, conflicts_with = "json")]
+    pub check: bool,
+}
+
+#[derive(Args)]
 pub struct LogoutFlags {
     /// Log out of every session, and forget the sealing key too
     #[arg(long, conflicts_with_all = ["site", "org"])]
     pub all: bool,
+    /// Forget the OAuth client that the site gave this installation too
+    #[arg(long, conflicts_with = "all")]
+    pub forget_client: bool,
 }
 
 #[derive(Args)]

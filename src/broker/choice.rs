@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::freshness::life_left;
 use super::{Broker, BrokerError};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -73,6 +74,30 @@ impl Broker<'_> {
             Self::ensure_not_elsewhere(installation, &wanted)?;
         }
         Ok(chosen)
+    }
+
+    /// Checks that a `get` would find a token in `session`, or could renew it.
+    ///
+    /// # Errors
+    /// Why it could not, as `get` would say it.
+    pub fn ensure_obtainable(&self, session: &Session, standing: Standing) -> Result<(), Error> {
+        let now = self.clock.now();
+        if life_left(&session.access, now).is_some() {
+            return Ok(());
+        }
+        let name = session.name.clone();
+        match standing {
+            Standing::Live => Ok(()),
+            Standing::Waiting { message, retry_in } => {
+                Err(BrokerError::NotRenewed { name, message, retry_in }.into())
+            }
+            over => {
+                let site = SiteName::Site(name.site.clone());
+                let command = login_command(&site, name.org.as_ref());
+                let why = over.explain(&name, now);
+                Err(BrokerError::LoginRequired { why, command }.into())
+            }
+        }
     }
 
     /// Fails where the site that is named has no session because its login came back from

@@ -1,5 +1,6 @@
 //! One file a verb. Each takes what it needs, and returns once its answer is certain.
 
+mod documents;
 mod get;
 mod import;
 mod input;
@@ -47,13 +48,15 @@ pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result
         Some(Verb::Erase) => operate(&broker, Some(Operation::Erase), &GetFlags::default()),
         Some(Verb::Token(flags)) => token::run(&broker, &flags),
         Some(Verb::Login(flags)) => login::run(&broker, flags),
-        Some(Verb::Logout(flags)) => logout::run(&broker, flags.all),
+        Some(Verb::Logout(flags)) => logout::run(&broker, &flags),
         Some(Verb::Import(flags)) => import::run(&broker, &flags),
         Some(Verb::Key { action }) => key::run(&broker, &action),
-        Some(Verb::Status(flag)) => status::run(&broker, flag.json),
+        Some(Verb::Status(flags)) => status::run(&broker, &flags),
         Some(Verb::List(flag)) => list::run(&broker, flag.json),
         Some(Verb::Use { .. }) => use_session::run(&broker),
         Some(Verb::Refresh) => refresh::run(&broker),
+        Some(Verb::Completions { shell }) => documents::completions(shell),
+        Some(Verb::Man) => documents::manual(),
         Some(Verb::Worker { session, descriptor }) => worker::run(&broker, &session, descriptor),
     }
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::print;
 use crate::broker::{Broker, Standing, TokenNeed, standing_of};
+use crate::cli::StatusFlags;
 use crate::config::Source;
 use crate::error::Error;
 use crate::session::{Access, Installation, KeyHome, KeyPlace, Renewal, Session, SessionStore};
@@ -17,7 +18,7 @@ struct Status {
     chosen_by: String,
 }
 
-pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
+pub fn run(broker: &Broker<'_>, flags: &StatusFlags) -> Result<(), Error> {
     let Some(installation) = Installation::open(&broker.config.paths)? else {
         return Err(broker.not_logged_in());
     };
@@ -26,6 +27,9 @@ pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
         return Err(broker.not_logged_in());
     };
     let standing = standing_of(broker, &installation, &session)?;
+    if flags.check {
+        return broker.ensure_obtainable(&session, standing);
+    }
     let freshness = match TokenNeed::of(&session.access, None, broker.clock.now()) {
         TokenNeed::RenewalSoon => "expiring",
         TokenNeed::Renewal => "stale",
@@ -40,7 +44,7 @@ pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
     };
     let status =
         Status { session, standing, freshness, key_home: installation.key_home()?, chosen_by };
-    if as_json { print(&status.json(broker)) } else { print(&status.text(broker)) }
+    if flags.json { print(&status.json(broker)) } else { print(&status.text(broker)) }
 }
 
 impl Status {

@@ -75,6 +75,16 @@ impl<'a> Registrations<'a> {
         }
     }
 
+    /// Forgets the registration at `site`, and what the site refused. `_lock` is that of
+    /// [`Registrations::lock_path`].
+    ///
+    /// # Errors
+    /// Where something cannot be removed.
+    pub fn forget(&self, _lock: &Lock, site: &Site) -> Result<(), StorageError> {
+        durable::remove(&self.path(site))?;
+        durable::remove(&self.refused_path(site))
+    }
+
     /// The scopes that `site` refused.
     ///
     /// # Errors

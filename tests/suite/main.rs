@@ -9,6 +9,7 @@ mod bad_settings;
 mod browser;
 mod callback;
 mod canaries;
+mod commands;
 mod contrib;
 mod damaged_files;
 // What is said of the release is tested on the release build.
