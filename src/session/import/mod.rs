@@ -128,6 +128,8 @@ impl EarlierSession {
         Session {
             name: self.name.clone(),
             org_uuid: None,
+            org_name: None,
+            asked_site: None,
             vanity_host: None,
             generation,
             scopes: self.tokens.scopes.clone(),
