@@ -3,7 +3,9 @@
 // The comments here are the help text, which people read without markup.
 #![allow(clippy::doc_markdown)]
 
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -11,9 +13,23 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::broker::Original;
 use crate::config::Flags;
 use crate::error::Error;
+use crate::protocol::Dialect;
+use crate::protocol::format::Format;
 use crate::scope::Scopes;
 use crate::session::{OrgLabel, OrgUuid};
 use crate::site::SiteName;
+
+/// What a command line asks for.
+pub enum Invocation {
+    /// The native protocol, or a command for people.
+    Command(CommandLine),
+    /// An operation of git's helper protocol.
+    Git(HelperLine),
+    /// An operation of docker's helper protocol.
+    Docker(HelperLine),
+    /// An operation of bazel's helper protocol.
+    Bazel(HelperLine),
+}
 
 /// The credential helper for Datadog.
 ///
@@ -24,26 +40,107 @@ use crate::site::SiteName;
 pub struct CommandLine {
     #[command(flatten)]
     pub target: TargetFlags,
+    /// Protocol of the request and its answer; git, docker and bazel have operations of their own
+    #[arg(long, global = true, value_enum, default_value = "native", hide_default_value = true)]
+    protocol: Dialect,
     #[command(subcommand)]
     pub verb: Option<Verb>,
 }
 
-impl CommandLine {
+/// The credential helper for Datadog, in the protocol of git, docker or bazel.
+///
+/// One operation, with its request on standard input. The protocols are specified in protocol.md.
+#[derive(Parser)]
+#[command(name = "dd-oauth", version, disable_help_subcommand = true)]
+pub struct HelperLine {
+    #[command(flatten)]
+    target: TargetFlags,
+    /// Protocol of the request and its answer
+    #[arg(long, value_enum)]
+    protocol: Option<Dialect>,
+    /// Demand a token with at least this much life, such as 90s, 30m or 1h
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub min_ttl: Option<Duration>,
+    /// Operation, by its name in that protocol
+    pub operation: Option<String>,
+}
+
+impl HelperLine {
+    /// As the configuration takes them.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        self.target.clone().into_flags()
+    }
+}
+
+impl Invocation {
     /// Reads the command line of this process; nothing where it asked for help or the version,
     /// which were printed.
     ///
     /// # Errors
     /// Where it means nothing, in one line, or where the help could not be printed.
     pub fn read() -> Result<Option<Self>, Error> {
-        match Self::try_parse() {
-            Ok(line) => Ok(Some(line)),
-            Err(error) if error.use_stderr() => Err(Error::CommandLine(in_one_line(&error))),
-            Err(help) => {
-                let printed = help.print().and_then(|()| std::io::stdout().flush());
-                printed.map(|()| None).map_err(Error::Output)
-            }
+        let arguments: Vec<_> = std::env::args_os().collect();
+        let helper = |arguments| parsed(HelperLine::try_parse_from(arguments));
+        Ok(match dialect(&arguments) {
+            Dialect::Native => CommandLine::of(arguments)?.map(Self::Command),
+            Dialect::Git => helper(arguments)?.map(Self::Git),
+            Dialect::Docker => helper(arguments).map_err(Error::for_docker)?.map(Self::Docker),
+            Dialect::Bazel => helper(arguments)?.map(Self::Bazel),
+        })
+    }
+}
+
+impl CommandLine {
+    fn of(arguments: Vec<OsString>) -> Result<Option<Self>, Error> {
+        let line = parsed(Self::try_parse_from(arguments))?;
+        if line.as_ref().is_some_and(|line| line.protocol != Dialect::Native) {
+            let why = "--protocol is for the operations of a helper; see `dd-oauth --help`";
+            return Err(Error::CommandLine(why.into()));
+        }
+        Ok(line)
+    }
+}
+
+/// What clap made of a command line; nothing where it was help or the version, which it printed.
+fn parsed<T>(line: Result<T, clap::Error>) -> Result<Option<T>, Error> {
+    match line {
+        Ok(line) => Ok(Some(line)),
+        Err(error) if error.use_stderr() => Err(Error::CommandLine(in_one_line(&error))),
+        Err(help) => {
+            let printed = help.print().and_then(|()| std::io::stdout().flush());
+            printed.map(|()| None).map_err(Error::Output)
         }
     }
+}
+
+/// The dialect that a command line speaks, by the name of the program or by `--protocol`. Looked for before the line is read, as each dialect has operations of its own;
+/// and only up to a command that has nothing to do with it, whose arguments may be another
+/// program's.
+fn dialect(arguments: &[OsString]) -> Dialect {
+    let Some((program, arguments)) = arguments.split_first() else { return Dialect::Native };
+    let name = Path::new(program).file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    if let Some(dialect) = Dialect::of_program(name) {
+        return dialect;
+    }
+    let mut arguments = arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
+    while let Some(argument) = arguments.next() {
+        let protocol = match argument {
+            "--protocol" => arguments.next(),
+            "--site" | "--org" | "--min-ttl" => {
+                arguments.next();
+                None
+            }
+            flag if flag.starts_with("--") && flag != "--" => flag.strip_prefix("--protocol="),
+            "get" | "store" | "erase" | "capability" | "list" | "version" => None,
+            _ => break,
+        };
+        if let Some(name) = protocol {
+            // What it does not know, clap complains of.
+            return Dialect::from_str(name, false).unwrap_or(Dialect::Native);
+        }
+    }
+    Dialect::Native
 }
 
 impl CommandLine {
@@ -72,7 +169,7 @@ fn in_one_line(error: &clap::Error) -> String {
 }
 
 /// Which session is meant.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct TargetFlags {
     /// Datadog site, such as datadoghq.eu or EU1 [env: DD_SITE]
     #[arg(long, global = true, value_parser = site)]
@@ -85,7 +182,13 @@ pub struct TargetFlags {
 #[derive(Subcommand)]
 pub enum Verb {
     /// Answer with an access token, renewed or logged in to if need be
-    Get(GetFlags),
+    Get {
+        #[command(flatten)]
+        flags: GetFlags,
+        /// How the answer is written
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Take over a token set from standard input
     Store,
     /// Forget a session, or reject the access token named on standard input
@@ -299,6 +402,28 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+        HelperLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_dialect_is_chosen_by_name_or_flag() {
+        let chosen = |line: &str| dialect(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for (line, expected) in [
+            ("dd-oauth get", Dialect::Native),
+            ("dd-oauth --protocol native get", Dialect::Native),
+            ("dd-oauth --protocol git get", Dialect::Git),
+            ("dd-oauth --protocol=docker frobnicate", Dialect::Docker),
+            ("dd-oauth --site eu1 --min-ttl 5m get --protocol bazel", Dialect::Bazel),
+            ("dd-oauth list --protocol docker", Dialect::Docker),
+            ("dd-oauth --org --protocol git get", Dialect::Native),
+            ("dd-oauth other --protocol git", Dialect::Native),
+            ("dd-oauth -- --protocol git", Dialect::Native),
+            ("dd-oauth --protocol svn get", Dialect::Native),
+            ("/usr/bin/git-credential-dd-oauth get", Dialect::Git),
+            ("docker-credential-dd-oauth.exe list", Dialect::Docker),
+        ] {
+            assert_eq!(chosen(line), expected, "{line}");
+        }
     }
 
     #[test]

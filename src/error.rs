@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::lock::LockError;
 use crate::oauth::{HttpError, LoginError};
 use crate::protocol::RequestError;
+use crate::protocol::docker::DockerError;
 use crate::scope::ScopeError;
 use crate::session::{ForgetKeyError, ImportError, KeychainError, StorageError};
 use crate::site::SiteError;
@@ -75,6 +76,9 @@ pub enum Error {
     /// Something may be in the keychain that is not shown.
     #[error("could not look into the keychain: {0}")]
     KeychainUnseen(KeychainError),
+    /// What docker is told on standard output.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
     /// Standard output could not be written, so the caller has no answer.
     #[error("could not write the answer to standard output: {0}")]
     Output(std::io::Error),
@@ -84,6 +88,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// As docker is told of it.
+    #[must_use]
+    pub fn for_docker(self) -> Self {
+        match self {
+            // Without standard output there is no telling.
+            Self::Docker(_) | Self::Output(_) => self,
+            error => DockerError::Other(error.to_string()).into(),
+        }
+    }
+
     /// Which exit code tells the caller what to do about it.
     #[must_use]
     pub fn kind(&self) -> ExitKind {
@@ -100,7 +114,7 @@ impl Error {
             Self::Login(error) => error.kind(),
             Self::Broker(error) => error.kind(),
             Self::Import(error) => error.kind(),
-            Self::Output(_) | Self::Input(_) => ExitKind::Other,
+            Self::Docker(_) | Self::Output(_) | Self::Input(_) => ExitKind::Other,
         }
     }
 }

@@ -48,6 +48,12 @@ impl Terminal {
         }
     }
 
+    /// Standard error of a caller behind which no person waits, whatever it looks like.
+    #[must_use]
+    pub fn unattended() -> Self {
+        Self { person: false }
+    }
+
     /// Whether a login may be started that nobody typed.
     #[must_use]
     pub fn may_interact(&self, interactive: Interactive) -> bool {

@@ -63,6 +63,18 @@ impl Broker<'_> {
         }
     }
 
+    /// Whether somebody said that a target is one of ours: Datadog did, or it has a session.
+    ///
+    /// # Errors
+    /// Where several sessions fit, or the store cannot be read.
+    pub fn knows(&self, target: &Target) -> Result<bool, Error> {
+        if matches!(&target.site, Some(SiteName::Site(site)) if site.is_datadog()) {
+            return Ok(true);
+        }
+        let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(false) };
+        Ok(Self::choose(&installation, &self.wanted(target))?.is_some())
+    }
+
     /// The stored session that a human command is about.
     ///
     /// # Errors

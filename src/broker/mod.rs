@@ -13,7 +13,7 @@ mod renewal;
 
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, GetRequest};
@@ -41,6 +41,8 @@ pub struct Broker<'a> {
     pub environment: &'a Environment,
     pub clock: Clock,
     pub terminal: &'a Terminal,
+    /// When the caller gives up on its answer; then so does the wait for a refresh.
+    pub limit: Option<Deadline>,
 }
 
 /// An answer, and what is to be done once the caller has it.

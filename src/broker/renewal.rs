@@ -69,7 +69,8 @@ impl Broker<'_> {
         }
         let store = SessionStore::of(installation);
         let path = store.lock_path(&seen.name);
-        let deadline = Deadline::after(WAITER_LIMIT);
+        let patience = self.limit.map_or(WAITER_LIMIT, Deadline::remaining);
+        let deadline = Deadline::after(patience.min(WAITER_LIMIT));
         let mut told = false;
         let mut notice = |holder: Option<&_>| {
             // Once, however often the lock changes hands.

@@ -1,8 +1,11 @@
 //! One file a verb. Each takes what it needs, and returns once its answer is certain.
 
 mod documents;
+mod bazel;
+mod docker;
 mod get;
 mod import;
+mod git;
 mod input;
 mod key;
 mod list;
@@ -18,34 +21,85 @@ mod worker;
 use std::io::{self, IsTerminal, Write};
 
 use crate::broker::Broker;
-use crate::cli::{CommandLine, GetFlags, Verb};
-use crate::clock::Clock;
+use crate::cli::{CommandLine, GetFlags, HelperLine, Invocation, Verb};
+use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Environment, Flags};
 use crate::error::Error;
+use crate::protocol::format::Format;
 use crate::protocol::{Operation, Request};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 /// Runs what the command line says.
 ///
 /// # Errors
 /// Whatever kept it from its answer; nothing was written to standard output then.
-pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result<(), Error> {
+pub fn run(asked: Invocation, environment: &Environment, clock: Clock) -> Result<(), Error> {
+    match asked {
+        Invocation::Command(line) => command(line, environment, clock),
+        Invocation::Git(line) => {
+            let terminal = Terminal::of_process(environment);
+            help(&line, environment, clock, &terminal, None, git::run)
+        }
+        Invocation::Docker(line) => {
+            let terminal = Terminal::of_process(environment);
+            help(&line, environment, clock, &terminal, None, docker::run).map_err(Error::for_docker)
+        }
+        Invocation::Bazel(line) => {
+            let limit = Some(Deadline::after(bazel::LIMIT));
+            help(&line, environment, clock, &Terminal::unattended(), limit, bazel::run)
+        }
+    }
+}
+
+/// Tells the caller of a failure: docker on standard output, all others on standard error.
+pub fn tell(error: &Error) {
+    match error {
+        // Where that fails too, the exit code says it.
+        Error::Docker(error) => drop(print(&format!("{error}\n"))),
+        error => terminal::tell(&error.to_string()),
+    }
+}
+
+/// An operation of another program's helper protocol.
+fn help(
+    line: &HelperLine,
+    environment: &Environment,
+    clock: Clock,
+    terminal: &Terminal,
+    limit: Option<Deadline>,
+    run: impl FnOnce(&Broker<'_>, &HelperLine) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let config = configuration(line.flags(), environment, terminal)?;
+    run(&Broker { config: &config, environment, clock, terminal, limit }, line)
+}
+
+fn configuration(
+    flags: Flags,
+    environment: &Environment,
+    terminal: &Terminal,
+) -> Result<Config, Error> {
+    let mut config = Config::read(flags, environment)?;
+    let key = &mut config.paths.key;
+    key.patience = terminal.patience_with_keychain(key.patience);
+    Ok(config)
+}
+
+fn command(line: CommandLine, environment: &Environment, clock: Clock) -> Result<(), Error> {
     let terminal = Terminal::of_process(environment);
-    let CommandLine { target, verb } = line;
+    let CommandLine { target, verb, .. } = line;
     let flags = match &verb {
         Some(Verb::Use { site, org }) => Flags { site: Some(site.clone()), org: org.clone() },
         _ => target.into_flags(),
     };
-    let mut config = Config::read(flags, environment)?;
-    let key = &mut config.paths.key;
-    key.patience = terminal.patience_with_keychain(key.patience);
-    let broker = Broker { config: &config, environment, clock, terminal: &terminal };
+    let config = configuration(flags, environment, &terminal)?;
+    let broker = Broker { config: &config, environment, clock, terminal: &terminal, limit: None };
+    let plain = |operation| operate(&broker, operation, &GetFlags::default(), Format::Native);
     match verb {
         None if io::stdin().is_terminal() => Err(Error::CommandLine(CommandLine::usage())),
-        None => operate(&broker, None, &GetFlags::default()),
-        Some(Verb::Get(flags)) => operate(&broker, Some(Operation::Get), &flags),
-        Some(Verb::Store) => operate(&broker, Some(Operation::Store), &GetFlags::default()),
-        Some(Verb::Erase) => operate(&broker, Some(Operation::Erase), &GetFlags::default()),
+        None => plain(None),
+        Some(Verb::Get { flags, format }) => operate(&broker, Some(Operation::Get), &flags, format),
+        Some(Verb::Store) => plain(Some(Operation::Store)),
+        Some(Verb::Erase) => plain(Some(Operation::Erase)),
         Some(Verb::Token(flags)) => token::run(&broker, &flags),
         Some(Verb::Login(flags)) => login::run(&broker, flags),
         Some(Verb::Logout(flags)) => logout::run(&broker, &flags),
@@ -66,9 +120,10 @@ fn operate(
     broker: &Broker<'_>,
     operation: Option<Operation>,
     flags: &GetFlags,
+    format: Format,
 ) -> Result<(), Error> {
     match input::request(operation)? {
-        Request::Get(request) => get::run(broker, request, flags),
+        Request::Get(request) => get::run(broker, request, flags, format),
         Request::Store(request) => store_and_erase::store(broker, request),
         Request::Erase(request) => store_and_erase::erase(broker, &request),
     }

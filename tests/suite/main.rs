@@ -15,6 +15,7 @@ mod damaged_files;
 // What is said of the release is tested on the release build.
 #[cfg(not(debug_assertions))]
 mod demo;
+mod dialects;
 mod disks;
 mod earlier_tools;
 #[cfg(not(debug_assertions))]
@@ -23,6 +24,7 @@ mod guard;
 mod home;
 mod import;
 mod import_keychain;
+mod injection;
 mod keeping;
 mod kernel_keyring;
 mod key_move;
