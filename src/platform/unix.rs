@@ -228,10 +228,9 @@ pub fn start_worker(
     input: &[u8; 32],
 ) -> io::Result<HandedOn> {
     let mut command = Command::new(own_executable()?);
-    if let Some(name) = std::env::args_os().next() {
-        command.arg0(name);
-    }
     command
+        // Not the name that we were called under: that may be one of git's or docker's.
+        .arg0(env!("CARGO_PKG_NAME"))
         .args(arguments)
         .arg(file.as_raw_fd().to_string())
         .current_dir("/")

@@ -183,6 +183,31 @@ impl Home {
         run
     }
 
+    /// A program that finds ours in its path: as `dd-oauth`, and under the names by which git and
+    /// docker look for a helper.
+    #[cfg(unix)]
+    pub fn caller(&self, program: &Path, arguments: &[&str]) -> Command {
+        let directory = self.path().join("bin");
+        if std::fs::create_dir(&directory).is_ok() {
+            for name in ["dd-oauth", "git-credential-dd-oauth", "docker-credential-dd-oauth"] {
+                let path = directory.join(name);
+                std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_dd-oauth"), path).unwrap();
+            }
+        }
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths([directory].into_iter().chain(std::env::split_paths(&usual)));
+        let mut command = self.any_program(program, arguments);
+        command.env("PATH", path.unwrap());
+        command
+    }
+
+    /// Runs such a program to its end.
+    #[cfg(unix)]
+    pub fn call(&self, program: &str, arguments: &[&str], input: &str) -> Run {
+        finish(start(self.caller(Path::new(program), arguments), input.as_ref()))
+    }
+
     /// Runs the program with `input` on standard input, to its end.
     pub fn run(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Run {
         finish(start(self.program(arguments), input.as_ref()))

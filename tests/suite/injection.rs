@@ -159,7 +159,7 @@ fn a_server_of_docker_is_one_line_of_text() {
         b"api.datadoghq.eu\0",
         b"api.datadoghq.eu\x1b[8m",
         b"api.datadoghq.eu\xff",
-        &[b'x'; 300_000],
+        &vec![b'x'; 300_000],
         b"https://api.datadoghq.eu@evil.test/",
         b"https://evil.test/https://api.datadoghq.eu",
     ] {

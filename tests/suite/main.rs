@@ -1,5 +1,6 @@
 //! Runs the real binary, each test in a home of its own, against real servers.
 
+mod api_clients;
 // Goes past the wait that a failure prescribes, which takes another time.
 #[cfg(feature = "test-clock")]
 mod bad_answers;
@@ -18,6 +19,8 @@ mod demo;
 mod dialects;
 mod disks;
 mod earlier_tools;
+mod docker;
+mod git;
 #[cfg(not(debug_assertions))]
 mod guard;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
@@ -43,6 +46,7 @@ mod peers;
 mod protocol_document;
 mod region;
 mod scopes;
+mod rclone;
 mod storm;
 mod surroundings;
 mod tmux;

@@ -31,6 +31,8 @@ pub struct Event {
     pub endpoint: String,
     /// The host that was asked; the judge alone tells it.
     pub host: Option<String>,
+    /// Method and path, of what the resource server was asked.
+    pub request: Option<String>,
     pub grant: Option<String>,
     pub status: u16,
     pub result: String,
@@ -132,6 +134,12 @@ impl Peer {
     pub fn refreshes(&self) -> Vec<Event> {
         let refresh = |event: &Event| event.grant.as_deref() == Some("refresh_token");
         self.log().into_iter().filter(refresh).collect()
+    }
+
+    /// What became of the requests that reached the judge's resource server, in order.
+    pub fn api_statuses(&self) -> Vec<u16> {
+        let log = self.log().into_iter();
+        log.filter(|event| event.endpoint == "api").map(|event| event.status).collect()
     }
 
     /// Adds a fault.
