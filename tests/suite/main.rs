@@ -47,6 +47,7 @@ mod protocol_document;
 mod region;
 mod scopes;
 mod rclone;
+mod renderings;
 mod storm;
 mod surroundings;
 mod tmux;
