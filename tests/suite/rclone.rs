@@ -1,4 +1,4 @@
-//! rclone's `bearer_token_command` against a WebDAV server that rejects a token once it has expired.
+//! rclone's `bearer_token_command` against a `WebDAV` server that rejects a token once it has expired.
 #![cfg(unix)]
 
 use serde_json::json;
