@@ -35,14 +35,13 @@ pub enum Invocation {
 ///
 /// Answers get, store and erase requests on standard input with a fresh access token; `echo get |
 /// dd-oauth` is all that a script needs. The protocol is specified in protocol.md.
-#[derive(Parser)]
+#[derive(Parser, Default)]
 #[command(name = "dd-oauth", version, disable_help_subcommand = true)]
 pub struct CommandLine {
     #[command(flatten)]
     pub target: TargetFlags,
-    /// Protocol of the request and its answer; git, docker and bazel have operations of their own
-    #[arg(long, global = true, value_enum, default_value = "native", hide_default_value = true)]
-    protocol: Dialect,
+    #[command(flatten)]
+    pub protocol: ProtocolFlag,
     #[command(subcommand)]
     pub verb: Option<Verb>,
 }
@@ -83,22 +82,13 @@ impl Invocation {
         let arguments: Vec<_> = std::env::args_os().collect();
         let helper = |arguments| parsed(HelperLine::try_parse_from(arguments));
         Ok(match dialect(&arguments) {
-            Dialect::Native => CommandLine::of(arguments)?.map(Self::Command),
+            // What most callers do; clap takes longer over it than all the rest of a `get`.
+            Dialect::Native if arguments.len() == 1 => Some(Self::Command(CommandLine::default())),
+            Dialect::Native => parsed(CommandLine::try_parse_from(arguments))?.map(Self::Command),
             Dialect::Git => helper(arguments)?.map(Self::Git),
             Dialect::Docker => helper(arguments).map_err(Error::for_docker)?.map(Self::Docker),
             Dialect::Bazel => helper(arguments)?.map(Self::Bazel),
         })
-    }
-}
-
-impl CommandLine {
-    fn of(arguments: Vec<OsString>) -> Result<Option<Self>, Error> {
-        let line = parsed(Self::try_parse_from(arguments))?;
-        if line.as_ref().is_some_and(|line| line.protocol != Dialect::Native) {
-            let why = "--protocol is for the operations of a helper; see `dd-oauth --help`";
-            return Err(Error::CommandLine(why.into()));
-        }
-        Ok(line)
     }
 }
 
@@ -168,8 +158,17 @@ fn in_one_line(error: &clap::Error) -> String {
     format!("{}; see `dd-oauth --help`", lines.join(" "))
 }
 
+/// In which dialect request and answer are. Read before the command line is: what comes to it is
+/// native.
+#[derive(Args, Clone, Default)]
+pub struct ProtocolFlag {
+    /// Protocol of the request and its answer; git, docker and bazel have operations of their own
+    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    pub protocol: Dialect,
+}
+
 /// Which session is meant.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct TargetFlags {
     /// Datadog site, such as datadoghq.eu or EU1 [env: DD_SITE]
     #[arg(long, global = true, value_parser = site)]
@@ -188,11 +187,13 @@ pub enum Verb {
         /// How the answer is written
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+        #[command(flatten)]
+        protocol: ProtocolFlag,
     },
     /// Take over a token set from standard input
-    Store,
+    Store(ProtocolFlag),
     /// Forget a session, or reject the access token named on standard input
-    Erase,
+    Erase(ProtocolFlag),
     /// Print the bare access token
     Token(GetFlags),
     /// Log in with the browser

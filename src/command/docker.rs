@@ -11,7 +11,7 @@ use crate::session::{Installation, SessionStore};
 
 pub fn run(broker: &Broker<'_>, line: &HelperLine) -> Result<(), Error> {
     let name = line.operation.as_deref().ok_or(DockerError::NoOperation)?;
-    let document = || input::document(broker.limit);
+    let document = || input::document(None);
     match Operation::named(name).ok_or(DockerError::UnknownOperation)? {
         Operation::Get => answer(broker, &docker::parse_server(&document()?)?, line.min_ttl),
         // docker hands back our own token at best.

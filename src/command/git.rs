@@ -16,7 +16,7 @@ pub fn run(broker: &Broker<'_>, line: &HelperLine) -> Result<(), Error> {
     if operation == Operation::Capability {
         return print(git::CAPABILITIES);
     }
-    let bytes = input::lines(broker.limit)?;
+    let bytes = input::lines()?;
     let Some(request) = git::parse(&bytes, operation)? else { return Ok(()) };
     match operation {
         Operation::Get => answer(broker, &request, line.min_ttl),

@@ -15,15 +15,15 @@ const PROGRESS_LIMIT: Duration = Duration::from_secs(5);
 /// Reads a request of the native dialect. With the operation as an argument, a terminal is an empty
 /// request.
 pub fn request(operation: Option<Operation>) -> Result<Request, Error> {
-    Ok(native::parse(&lines(None)?, operation)?)
+    Ok(native::parse(&lines()?, operation)?)
 }
 
 /// Reads lines up to the first empty one; none from a terminal.
-pub fn lines(limit: Option<Deadline>) -> Result<Vec<u8>, Error> {
-    read(limit, read_request)
+pub fn lines() -> Result<Vec<u8>, Error> {
+    read(None, read_request)
 }
 
-/// Reads to the end of the stream; nothing from a terminal.
+/// Reads to the end of the stream, for as long as `limit`; nothing from a terminal.
 pub fn document(limit: Option<Deadline>) -> Result<Vec<u8>, Error> {
     read(limit, read_document)
 }
@@ -39,7 +39,8 @@ fn read(
     whole(&mut BufReader::new(Impatient { input, limit })).map_err(|error| match error {
         InputError::Request(error) => error.into(),
         InputError::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-            RequestError::Stalled(PROGRESS_LIMIT).into()
+            let waited = limit.map_or(PROGRESS_LIMIT, |limit| limit.limit().min(PROGRESS_LIMIT));
+            RequestError::Stalled(waited).into()
         }
         InputError::Io(error) => Error::Input(error),
     })

@@ -97,9 +97,11 @@ fn command(line: CommandLine, environment: &Environment, clock: Clock) -> Result
     match verb {
         None if io::stdin().is_terminal() => Err(Error::CommandLine(CommandLine::usage())),
         None => plain(None),
-        Some(Verb::Get { flags, format }) => operate(&broker, Some(Operation::Get), &flags, format),
-        Some(Verb::Store) => plain(Some(Operation::Store)),
-        Some(Verb::Erase) => plain(Some(Operation::Erase)),
+        Some(Verb::Get { flags, format, .. }) => {
+            operate(&broker, Some(Operation::Get), &flags, format)
+        }
+        Some(Verb::Store(_)) => plain(Some(Operation::Store)),
+        Some(Verb::Erase(_)) => plain(Some(Operation::Erase)),
         Some(Verb::Token(flags)) => token::run(&broker, &flags),
         Some(Verb::Login(flags)) => login::run(&broker, flags),
         Some(Verb::Logout(flags)) => logout::run(&broker, &flags),

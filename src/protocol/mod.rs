@@ -21,8 +21,9 @@ use crate::session::{ClientId, OrgLabel};
 use crate::site::{Site, SiteName};
 
 /// The wire format of a request and its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dialect {
+    #[default]
     Native,
     Git,
     Docker,

@@ -73,7 +73,13 @@ fn the_protocol_is_chosen_before_or_behind_the_operation_and_only_for_a_helper()
         run.succeeds_quietly();
         assert!(run.stdout.contains("password=kept"), "{run:?}");
     }
-    home.run(&["--protocol", "native", "get"], "").succeeds_quietly();
+    for arguments in [
+        &["--protocol", "native", "get"][..],
+        &["get", "--protocol", "native"],
+        &["--protocol=native"],
+    ] {
+        home.run(arguments, "get\n").succeeds_quietly();
+    }
     home.run(&["get", "--protocol", "svn"], "").fails(2, &["svn", "native, git, docker, bazel"]);
     home.run(&["status", "--protocol", "git"], "").fails(2, &["--protocol"]);
 }
@@ -315,7 +321,7 @@ fn bazel_is_not_waited_for_longer_than_its_limit_however_slowly_it_speaks() {
     let took = started.elapsed();
     drip.join().unwrap();
     run.fails(2, &["request"]);
-    assert!((7..10).contains(&took.as_secs()), "{took:?}");
+    assert!((3..8).contains(&took.as_secs()), "{took:?}");
 }
 
 #[test]
