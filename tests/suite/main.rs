@@ -18,8 +18,8 @@ mod damaged_files;
 mod demo;
 mod dialects;
 mod disks;
-mod earlier_tools;
 mod docker;
+mod earlier_tools;
 mod git;
 #[cfg(not(debug_assertions))]
 mod guard;
