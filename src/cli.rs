@@ -82,13 +82,37 @@ impl Invocation {
         let arguments: Vec<_> = std::env::args_os().collect();
         let helper = |arguments| parsed(HelperLine::try_parse_from(arguments));
         Ok(match dialect(&arguments) {
-            // What most callers do; clap takes longer over it than all the rest of a `get`.
-            Dialect::Native if arguments.len() == 1 => Some(Self::Command(CommandLine::default())),
-            Dialect::Native => parsed(CommandLine::try_parse_from(arguments))?.map(Self::Command),
+            Dialect::Native => match CommandLine::bare(&arguments) {
+                Some(line) => Some(Self::Command(line)),
+                None => parsed(CommandLine::try_parse_from(arguments))?.map(Self::Command),
+            },
             Dialect::Git => helper(arguments)?.map(Self::Git),
             Dialect::Docker => helper(arguments).map_err(Error::for_docker)?.map(Self::Docker),
             Dialect::Bazel => helper(arguments)?.map(Self::Bazel),
         })
+    }
+}
+
+impl CommandLine {
+    /// An operation alone, or nothing at all, as most callers call: building its parser costs clap
+    /// more than all the rest of a `get`.
+    fn bare(arguments: &[OsString]) -> Option<Self> {
+        let verb = match arguments {
+            [_] => None,
+            [_, operation] => Some(match operation.to_str()? {
+                "get" => Verb::Get {
+                    flags: GetFlags::default(),
+                    format: Format::default(),
+                    protocol: ProtocolFlag::default(),
+                },
+                "store" => Verb::Store(ProtocolFlag::default()),
+                "erase" => Verb::Erase(ProtocolFlag::default()),
+                "token" => Verb::Token(GetFlags::default()),
+                _ => return None,
+            }),
+            _ => return None,
+        };
+        Some(Self { verb, ..Self::default() })
     }
 }
 
@@ -104,9 +128,9 @@ fn parsed<T>(line: Result<T, clap::Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// The dialect that a command line speaks, by the name of the program or by `--protocol`. Looked for before the line is read, as each dialect has operations of its own;
-/// and only up to a command that has nothing to do with it, whose arguments may be another
-/// program's.
+/// The dialect that a command line speaks, by the name of the program or by `--protocol`. Looked
+/// for before the line is read, as each dialect has operations of its own; and only up to a command
+/// that has nothing to do with it, whose arguments may be another program's.
 fn dialect(arguments: &[OsString]) -> Dialect {
     let Some((program, arguments)) = arguments.split_first() else { return Dialect::Native };
     let name = Path::new(program).file_stem().and_then(OsStr::to_str).unwrap_or_default();
