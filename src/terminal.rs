@@ -51,7 +51,7 @@ impl Terminal {
     /// Standard error of a caller behind which no person waits, whatever it looks like.
     #[must_use]
     pub fn unattended() -> Self {
-        Self { person: false }
+        Self { person: false, terminal: false, redraws: false, counting: Cell::new(None) }
     }
 
     /// Whether a login may be started that nobody typed.

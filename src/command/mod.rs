@@ -1,8 +1,8 @@
 //! One file a verb. Each takes what it needs, and returns once its answer is certain.
 
-mod documents;
 mod bazel;
 mod docker;
+mod documents;
 mod get;
 mod git;
 mod import;

@@ -44,10 +44,10 @@ mod peers;
 // Its examples have a time of their own.
 #[cfg(feature = "test-clock")]
 mod protocol_document;
-mod region;
-mod scopes;
 mod rclone;
+mod region;
 mod renderings;
+mod scopes;
 mod storm;
 mod surroundings;
 mod tmux;
