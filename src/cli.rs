@@ -158,15 +158,26 @@ fn dialect(arguments: &[OsString]) -> Dialect {
 }
 
 impl CommandLine {
+    /// The command line as people type it, without what only we do. (Completions would offer hidden
+    /// commands too.)
+    #[must_use]
+    pub fn for_people() -> clap::Command {
+        let all = Self::command();
+        let visible = all.get_subcommands().filter(|verb| !verb.is_hide_set());
+        clap::Command::new("dd-oauth")
+            .version(env!("CARGO_PKG_VERSION"))
+            .disable_help_subcommand(true)
+            .about(all.get_about().cloned().unwrap_or_default())
+            .long_about(all.get_long_about().cloned().unwrap_or_default())
+            .args(all.get_arguments())
+            .subcommands(visible)
+    }
+
     /// What to say to a person who typed the bare name.
     #[must_use]
     pub fn usage() -> String {
-        let verbs = Self::command();
-        let names: Vec<_> = verbs
-            .get_subcommands()
-            .filter(|verb| !verb.is_hide_set())
-            .map(clap::Command::get_name)
-            .collect();
+        let verbs = Self::for_people();
+        let names: Vec<_> = verbs.get_subcommands().map(clap::Command::get_name).collect();
         format!("usage: dd-oauth [{}]; see `dd-oauth --help`", names.join("|"))
     }
 }

@@ -1,6 +1,5 @@
 //! `dd-oauth completions` and `dd-oauth man`: the command line, written for shells and for `man`.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::print;
@@ -9,13 +8,13 @@ use crate::error::Error;
 
 pub fn completions(shell: Shell) -> Result<(), Error> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut CommandLine::command(), "dd-oauth", &mut text);
+    clap_complete::generate(shell, &mut CommandLine::for_people(), "dd-oauth", &mut text);
     print(&String::from_utf8_lossy(&text))
 }
 
 pub fn manual() -> Result<(), Error> {
     let mut text = Vec::new();
-    let rendered = clap_mangen::Man::new(CommandLine::command()).render(&mut text);
+    let rendered = clap_mangen::Man::new(CommandLine::for_people()).render(&mut text);
     rendered.map_err(Error::Output)?;
     print(&String::from_utf8_lossy(&text))
 }
