@@ -26,6 +26,6 @@ fn rclone_asks_again_for_a_token_that_expired_in_the_middle_of_a_copy() {
     }
     let statuses = peer.api_statuses();
     assert!(statuses.starts_with(&[207, 401]), "{statuses:?}");
-    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 1, "{statuses:?}");
+    assert!(statuses.ends_with(&[200, 200]), "{statuses:?}");
     assert!(!peer.refreshes().is_empty());
 }
