@@ -6,7 +6,7 @@ use std::io::BufReader;
 
 use dd_oauth::clock::Timestamp;
 use dd_oauth::protocol::input::read_request;
-use dd_oauth::protocol::{Answer, Expiry, Operation, Request, Target, native};
+use dd_oauth::protocol::{Answer, Erasure, Expiry, Operation, Request, Target, native};
 use dd_oauth::site::SiteName;
 use dd_oauth_fuzz::{check_message, check_site, has_canary};
 use libfuzzer_sys::fuzz_target;
@@ -85,8 +85,12 @@ fn written(request: &Request) -> (String, &Target) {
         }
         Request::Erase(erase) => {
             text.push_str("erase\n");
-            if let Some(token) = &erase.access_token {
-                writeln!(text, "access_token={}", token.expose()).unwrap();
+            match &erase.what {
+                Erasure::Session => {}
+                Erasure::AccessToken(token) => {
+                    writeln!(text, "access_token={}", token.expose()).unwrap();
+                }
+                Erasure::CurrentAccessToken => panic!("this dialect names the token"),
             }
             &erase.target
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dd_oauth::oauth::Reply;
 use dd_oauth::site::Site;
 use serde_json::value::RawValue;
+use url::Url;
 
 /// What a value begins with that no message may show.
 pub const CANARY: &str = "canary-";
@@ -56,4 +57,19 @@ pub fn string_of(object: &[u8], key: &str) -> Option<String> {
     let mut values = serde_json::Deserializer::from_str(&object).into_iter();
     let values: BTreeMap<String, Box<RawValue>> = values.next()?.ok()?;
     serde_json::from_str(values.get(key)?.get()).ok()
+}
+
+/// Insists that an address, as browsers read it, leads to `site` and to nobody else.
+pub fn check_address(address: &str, site: &Site) {
+    check_site(site);
+    let url = Url::parse(address).unwrap_or_else(|error| panic!("{error}: {address:?}"));
+    if site.is_loopback() {
+        assert_eq!(url.origin(), Url::parse(&site.to_string()).unwrap().origin(), "{address:?}");
+    } else {
+        let host = url.host_str().unwrap_or_default();
+        let hosts = ["", "app.", "api."].map(|label| format!("{label}{site}"));
+        assert!(hosts.iter().any(|known| known == host), "{address:?} is not at {site}");
+        assert_eq!((url.scheme(), url.port_or_known_default()), ("https", Some(443)));
+    }
+    assert!(url.username().is_empty() && url.password().is_none(), "{address:?}");
 }

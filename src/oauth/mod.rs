@@ -6,6 +6,8 @@
 mod authorize;
 mod browser;
 mod callback;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod incoming;
 mod page;
