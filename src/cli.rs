@@ -42,6 +42,8 @@ pub struct CommandLine {
     pub target: TargetFlags,
     #[command(flatten)]
     pub protocol: ProtocolFlag,
+    #[command(flatten)]
+    pub trace: TraceFlag,
     #[command(subcommand)]
     pub verb: Option<Verb>,
 }
@@ -57,6 +59,8 @@ pub struct HelperLine {
     /// Protocol of the request and its answer
     #[arg(long, value_enum)]
     protocol: Option<Dialect>,
+    #[command(flatten)]
+    pub trace: TraceFlag,
     /// Demand a token with at least this much life, such as 90s, 30m or 1h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub min_ttl: Option<Duration>,
@@ -145,6 +149,7 @@ fn dialect(arguments: &[OsString]) -> Dialect {
                 arguments.next();
                 None
             }
+            "-v" => None,
             flag if flag.starts_with("--") && flag != "--" => flag.strip_prefix("--protocol="),
             "get" | "store" | "erase" | "capability" | "list" | "version" => None,
             _ => break,
@@ -200,6 +205,14 @@ pub struct ProtocolFlag {
     /// Protocol of the request and its answer; git, docker and bazel have operations of their own
     #[arg(long, value_enum, default_value_t, hide_default_value = true)]
     pub protocol: Dialect,
+}
+
+/// Whether the decisions are shown.
+#[derive(Args, Clone, Default)]
+pub struct TraceFlag {
+    /// Trace on standard error what is decided and why; DD_OAUTH_LOG=PATH has it in a file
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
 }
 
 /// Which session is meant.

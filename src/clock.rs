@@ -35,6 +35,18 @@ impl Timestamp {
         Self(self.0.saturating_add(millis(span)))
     }
 
+    /// To be written with milliseconds.
+    #[must_use]
+    pub fn in_millis(self) -> InMillis {
+        InMillis(self)
+    }
+
+    /// Outside of these years RFC 3339 has no form; a date that absurd is shown as its limit.
+    fn within_years(self) -> SystemTime {
+        let millis = u64::try_from(self.0).unwrap_or(0).min(YEAR_9999 * 1000);
+        UNIX_EPOCH + Duration::from_millis(millis)
+    }
+
     /// How much later this is than `earlier`; nothing where it is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -43,12 +55,19 @@ impl Timestamp {
     }
 }
 
+/// As [`Timestamp`] is written, with milliseconds.
+pub struct InMillis(Timestamp);
+
 /// As in RFC 3339, in UTC: `2026-11-23T14:02:07Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Outside of these years RFC 3339 has no form; a date that absurd is shown as its limit.
-        let seconds = u64::try_from(self.seconds()).unwrap_or(0).min(YEAR_9999);
-        humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).fmt(f)
+        humantime::format_rfc3339_seconds(self.within_years()).fmt(f)
+    }
+}
+
+impl fmt::Display for InMillis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_rfc3339_millis(self.0.within_years()).fmt(f)
     }
 }
 

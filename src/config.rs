@@ -105,6 +105,16 @@ pub enum Interactive {
 }
 
 impl Interactive {
+    /// As it is written in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Never => "never",
+            Self::Always => "always",
+        }
+    }
+
     fn named(name: &str) -> Option<Self> {
         match name {
             "auto" => Some(Self::Auto),

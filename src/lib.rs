@@ -19,3 +19,4 @@ pub mod secret;
 pub mod session;
 pub mod site;
 pub mod terminal;
+pub mod trace;

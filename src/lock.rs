@@ -78,6 +78,12 @@ impl std::fmt::Display for Holder {
 }
 
 impl Lock {
+    /// Who holds the lock at `path`, or held it last, as far as they said so.
+    #[must_use]
+    pub fn holder(path: &Path) -> Option<Holder> {
+        read_holder(path)
+    }
+
     /// Takes the lock if it is free.
     ///
     /// # Errors

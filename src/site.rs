@@ -84,6 +84,16 @@ pub enum SiteName {
     Vanity(VanityHost),
 }
 
+/// As it can be named again.
+impl fmt::Display for SiteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Site(site) => site.fmt(f),
+            Self::Vanity(vanity) => f.write_str(&vanity.host),
+        }
+    }
+}
+
 /// A site that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SiteError {

@@ -12,6 +12,7 @@ use crate::config::{Environment, Interactive};
 use crate::lock::Holder;
 use crate::platform::{self, Keyboard};
 use crate::session::Patience;
+use crate::trace::{Trace, without_control_characters};
 
 /// For finding the window that asks, and the password.
 const UNLOCK_LIMIT: Duration = Duration::from_mins(1);
@@ -30,13 +31,14 @@ pub struct Terminal {
     redraws: bool,
     /// The seconds of the countdown, where it stands on the last line.
     counting: Cell<Option<u128>>,
+    trace: Trace,
 }
 
 impl Terminal {
     /// Looks at standard error: a person can see it if it is a terminal that is ours to use, and
     /// nothing says that this is a build server.
     #[must_use]
-    pub fn of_process(environment: &Environment) -> Self {
+    pub fn of_process(environment: &Environment, trace: Trace) -> Self {
         let terminal = io::stderr().is_terminal();
         let visible = terminal && platform::stderr_is_in_foreground();
         let dumb = environment.path("TERM").is_some_and(|term| term.as_os_str() == "dumb");
@@ -45,13 +47,15 @@ impl Terminal {
             terminal,
             redraws: terminal && !dumb,
             counting: Cell::new(None),
+            trace,
         }
     }
 
     /// Standard error of a caller behind which no person waits, whatever it looks like.
     #[must_use]
-    pub fn unattended() -> Self {
-        Self { person: false, terminal: false, redraws: false, counting: Cell::new(None) }
+    pub fn unattended(trace: Trace) -> Self {
+        let counting = Cell::new(None);
+        Self { person: false, terminal: false, redraws: false, counting, trace }
     }
 
     /// Whether a login may be started that nobody typed.
@@ -96,6 +100,21 @@ impl Terminal {
     /// Says that something is wrong, though the answer is good.
     pub fn warn(&self, line: &str) {
         self.say(&format!("warning: {line}"));
+    }
+
+    /// Tells whoever asked to see it what was decided and why. The line is made only then, and is
+    /// made of no secret.
+    pub fn trace(&self, line: impl FnOnce() -> String) {
+        if !self.trace.is_on() {
+            return;
+        }
+        let line = line();
+        if self.trace.is_spoken() {
+            self.say(&format!("[trace] {line}"));
+        }
+        if let Err(error) = self.trace.write(&line) {
+            self.warn(&error.to_string());
+        }
     }
 
     /// Says for whom we wait.
@@ -189,26 +208,10 @@ pub fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "dd-oauth: {}", without_control_characters(line));
 }
 
-fn without_control_characters(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    for character in line.chars() {
-        if character.is_control() {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_said_is_one_line_whatever_is_in_it() {
-        assert_eq!(without_control_characters("a\nä\u{1b}[31m\t"), "a\\nä\\u{1b}[31m\\t");
-    }
+    use crate::clock::Clock;
 
     #[test]
     fn a_login_needs_a_person_or_an_order() {
@@ -218,8 +221,9 @@ mod tests {
             (true, Interactive::Never, false),
             (false, Interactive::Always, true),
         ] {
-            let terminal =
-                Terminal { person, terminal: false, redraws: false, counting: Cell::new(None) };
+            let environment = Environment::of(&[]);
+            let trace = Trace::of(false, &environment, Clock::system()).unwrap();
+            let terminal = Terminal { person, ..Terminal::unattended(trace) };
             assert_eq!(terminal.may_interact(interactive), may);
         }
     }

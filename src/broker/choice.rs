@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::freshness::life_left;
+use super::traced::named_by;
 use super::{Broker, BrokerError};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -40,6 +41,11 @@ impl Wanted {
 impl Broker<'_> {
     /// What the request names, else the flag, else the variable.
     pub(super) fn wanted(&self, target: &Target) -> Wanted {
+        self.terminal.trace(|| {
+            let site = named_by("site", target.site.as_ref(), self.config.site.as_ref());
+            let org = named_by("organization", target.org.as_ref(), self.config.org.as_ref());
+            format!("{site}, {org}")
+        });
         let configured = |setting: &crate::config::Setting<SiteName>| setting.value.clone();
         Wanted {
             site: target.site.clone().or_else(|| self.config.site.as_ref().map(configured)),
@@ -52,13 +58,20 @@ impl Broker<'_> {
 
     /// The stored session that is meant, if there is one.
     pub(super) fn choose(
+        &self,
         installation: &Installation,
         wanted: &Wanted,
     ) -> Result<Option<SessionName>, Error> {
         let store = SessionStore::of(installation);
         match store.choose(wanted.site.as_ref(), wanted.org.as_ref())? {
-            Choice::Session(name) => Ok(Some(name)),
-            Choice::None => Ok(None),
+            Choice::Session(name, fit) => {
+                self.terminal.trace(|| format!("the session is {name}: {fit}"));
+                Ok(Some(name))
+            }
+            Choice::None => {
+                self.terminal.trace(|| "no session fits".into());
+                Ok(None)
+            }
             Choice::Several(names) => Err(BrokerError::Ambiguous(names).into()),
         }
     }
@@ -72,7 +85,7 @@ impl Broker<'_> {
             return Ok(true);
         }
         let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(false) };
-        Ok(Self::choose(&installation, &self.wanted(target))?.is_some())
+        Ok(self.choose(&installation, &self.wanted(target))?.is_some())
     }
 
     /// The stored session that a human command is about.
@@ -81,7 +94,7 @@ impl Broker<'_> {
     /// Where several fit, the login went elsewhere, or the store cannot be read.
     pub fn chosen(&self, installation: &Installation) -> Result<Option<SessionName>, Error> {
         let wanted = self.wanted(&Target::default());
-        let chosen = Self::choose(installation, &wanted)?;
+        let chosen = self.choose(installation, &wanted)?;
         if chosen.is_none() {
             Self::ensure_not_elsewhere(installation, &wanted)?;
         }

@@ -92,6 +92,9 @@ impl<'a> Conversation<'a> {
     /// Where it came to nothing; the browser, if it came back, was told.
     pub async fn run(mut self) -> Result<LoggedIn, Error> {
         let mut listener = CallbackListener::bind(&self.wish.ports()).await?;
+        let (site, port) = (self.site.clone(), listener.port);
+        let begun = || format!("a login to {site} begins, and listens on port {port}");
+        self.broker.terminal.trace(begun);
         let redirect_uri = RedirectUrl::new(redirect_uri(listener.port)).expect("it is a URL");
         let client_id = self.within_limit(self.registered()).await??;
         let scopes = self.scopes_to_ask()?;
@@ -111,6 +114,8 @@ impl<'a> Conversation<'a> {
                 Arrival::Browser(redirect, browser) => (redirect, Some(browser)),
                 Arrival::Pasted(redirect) => (redirect, None),
             };
+            let way = if browser.is_some() { "the callback" } else { "a paste" };
+            self.broker.terminal.trace(|| format!("the person came back by {way}"));
             let error = match self.complete(&authorization, redirect).await {
                 Ok(done) => {
                     self.broker.terminal.end_countdown();
@@ -153,10 +158,13 @@ impl<'a> Conversation<'a> {
         let mut opening = self.wish.browser.open(url);
         match opening.look() {
             Opened::Yes => {
+                let program = opening.program().unwrap_or_default();
+                terminal.trace(|| format!("started the browser command {program}"));
                 self.opening = Some(opening);
                 terminal.say(&format!("log in to {site} in the browser that opens, or at {url}"));
             }
             Opened::No { failures } => {
+                terminal.trace(|| format!("started no browser ({})", failures.join(", ")));
                 let why = match failures.as_slice() {
                     [] => String::new(),
                     failures => format!("no browser could be opened ({}): ", failures.join(", ")),
@@ -187,6 +195,11 @@ impl<'a> Conversation<'a> {
         authorization: &Authorization,
     ) -> Result<Arrival, LoginError> {
         let terminal = self.broker.terminal;
+        terminal.trace(|| {
+            let (left, port) = (self.deadline.remaining().as_secs(), listener.port);
+            let paste = if self.pasted.is_some() { ", or for a paste" } else { "" };
+            format!("waiting for the callback on port {port}{paste}, for {left} s")
+        });
         loop {
             let left = self.deadline.remaining();
             if left.is_zero() {
@@ -224,6 +237,7 @@ impl<'a> Conversation<'a> {
         if let Opened::No { failures } = opening.look() {
             self.opening = None;
             let failures = failures.join(", ");
+            self.broker.terminal.trace(|| format!("no browser command worked ({failures})"));
             let text = format!("no browser could be opened ({failures}): open the address above");
             self.broker.terminal.say(&text);
             self.invite_paste(port);
@@ -318,13 +332,8 @@ impl<'a> Conversation<'a> {
 
     fn lock_registrations(&self, registrations: &Registrations<'_>) -> Result<Lock, Error> {
         let limit = REGISTRATION_LIMIT.min(self.deadline.remaining());
-        Ok(Lock::hold(
-            &registrations.lock_path(&self.site),
-            "registration",
-            self.broker.clock,
-            Deadline::after(limit),
-            &mut |holder| self.broker.terminal.say_waiting(holder),
-        )?)
+        let path = registrations.lock_path(&self.site);
+        Ok(self.broker.hold(&path, "registration", Deadline::after(limit))?)
     }
 
     /// The client of this installation at the site; registered at the first login there, and again
@@ -336,8 +345,10 @@ impl<'a> Conversation<'a> {
         if let Some(known) = registrations.load(&self.site)?
             && uris.iter().all(|uri| known.redirect_uris.contains(uri))
         {
+            self.broker.terminal.trace(|| "this installation is registered there".into());
             return Ok(known.client_id);
         }
+        self.broker.terminal.trace(|| format!("registers this installation at {}", self.site));
         let http = Http::for_site(&self.site, self.broker.environment)?;
         let client_id = oauth::register(&http, &self.site, &uris).await?;
         let registration = Registration {
@@ -392,6 +403,10 @@ impl<'a> Conversation<'a> {
         let exchange =
             oauth::exchange(&http, &site, &ask.client_id, code, &ask.redirect_uri, verifier);
         let exchanged = exchange.await;
+        self.broker.terminal.trace(|| match &exchanged {
+            Ok(_) => format!("{site} exchanged the code"),
+            Err(error) => format!("{site} did not exchange the code: {error}"),
+        });
         exchanged.map_err(|source| LoginError::Exchange { site: site.to_string(), source }.into())
     }
 
@@ -399,13 +414,8 @@ impl<'a> Conversation<'a> {
     fn keep(&self, mut session: Session) -> Result<Session, Error> {
         let store = SessionStore::of(self.installation);
         let limit = if self.wish.typed { WRITE_LIMIT } else { SHORT_WRITE_LIMIT };
-        let lock = Lock::hold(
-            &store.lock_path(&session.name),
-            "login",
-            self.broker.clock,
-            Deadline::after(limit),
-            &mut |holder| self.broker.terminal.say_waiting(holder),
-        )?;
+        let path = store.lock_path(&session.name);
+        let lock = self.broker.hold(&path, "login", Deadline::after(limit))?;
         if let Some(earlier) = store.load(&session.name)? {
             ensure_same_organization(Some(&earlier), &session)?;
             session.generation = earlier.generation.next();

@@ -113,15 +113,12 @@ impl Broker<'_> {
         let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(()) };
         let registrations = Registrations::of(&installation);
         let deadline = Deadline::after(WRITE_LIMIT);
-        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
-        let path = registrations.lock_path(site);
-        let lock = Lock::hold(&path, "logout", self.clock, deadline, &mut notice)?;
+        let lock = self.hold(&registrations.lock_path(site), "logout", deadline)?;
         Ok(registrations.forget(&lock, site)?)
     }
 
     fn installation_lock(&self, installation: &Installation, purpose: &str) -> Result<Lock, Error> {
         let deadline = Deadline::after(WRITE_LIMIT);
-        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
-        Ok(Lock::hold(&installation.lock_path(), purpose, self.clock, deadline, &mut notice)?)
+        Ok(self.hold(&installation.lock_path(), purpose, deadline)?)
     }
 }

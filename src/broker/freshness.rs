@@ -1,5 +1,6 @@
 //! Fresh, expiring, stale: what a `get` has to do about the token that is held.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -27,6 +28,26 @@ pub enum Need {
     Patience(Duration),
     /// The server's tokens live only this long.
     Despair(Duration),
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("fresh"),
+            Self::RenewalSoon => f.write_str("expiring; answered, and renewed afterwards"),
+            Self::Renewal => f.write_str("stale, or shorter than demanded"),
+            Self::Patience(wait) => {
+                write!(
+                    f,
+                    "shorter than demanded, and renewed in {} s at the earliest",
+                    wait.as_secs()
+                )
+            }
+            Self::Despair(total) => {
+                write!(f, "the demand is longer than the {} s that it lives", total.as_secs())
+            }
+        }
+    }
 }
 
 impl Need {

@@ -91,9 +91,7 @@ impl Broker<'_> {
         let Some(registration) = &earlier.registration else { return Ok(()) };
         let registrations = Registrations::of(installation);
         let deadline = Deadline::after(WRITE_LIMIT);
-        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
-        let path = registrations.lock_path(site);
-        let lock = Lock::hold(&path, "import", self.clock, deadline, &mut notice)?;
+        let lock = self.hold(&registrations.lock_path(site), "import", deadline)?;
         if registrations.load(site)?.is_none() {
             registrations.save(&lock, site, registration)?;
         }
@@ -102,9 +100,7 @@ impl Broker<'_> {
 
     fn import_lock(&self, installation: &Installation) -> Result<Lock, Error> {
         let deadline = Deadline::after(WRITE_LIMIT);
-        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
-        let path = installation.import_lock_path();
-        Ok(Lock::hold(&path, "import", self.clock, deadline, &mut notice)?)
+        Ok(self.hold(&installation.import_lock_path(), "import", deadline)?)
     }
 
     fn keychain(&self) -> Keychain {

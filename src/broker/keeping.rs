@@ -58,7 +58,7 @@ impl Broker<'_> {
         let wanted = self.wanted(&request.target);
         let installation = self.installation_to_write()?;
         let site = wanted.site_of_new_session(&installation)?;
-        let name = if let Some(name) = Self::choose(&installation, &wanted)? {
+        let name = if let Some(name) = self.choose(&installation, &wanted)? {
             name
         } else {
             self.ensure_storable(&site)?;
@@ -96,6 +96,7 @@ impl Broker<'_> {
             renewal,
         };
         store.save(&lock, &session)?;
+        self.trace_key(&installation);
         Ok(name)
     }
 
@@ -114,7 +115,7 @@ impl Broker<'_> {
         let Some(installation) = Installation::open(&self.config.paths)? else {
             return Ok(Erased::Nothing);
         };
-        let Some(name) = Self::choose(&installation, &self.wanted(&request.target))? else {
+        let Some(name) = self.choose(&installation, &self.wanted(&request.target))? else {
             return Ok(Erased::Nothing);
         };
         let store = SessionStore::of(&installation);
@@ -199,9 +200,7 @@ impl Broker<'_> {
         purpose: &str,
     ) -> Result<Lock, Error> {
         let deadline = Deadline::after(WRITE_LIMIT);
-        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
-        let path = store.lock_path(name);
-        Ok(Lock::hold(&path, purpose, self.clock, deadline, &mut notice)?)
+        Ok(self.hold(&store.lock_path(name), purpose, deadline)?)
     }
 
     /// Chooses the session that requests mean where they name none.
@@ -214,13 +213,7 @@ impl Broker<'_> {
         };
         let Some(name) = self.chosen(&installation)? else { return Err(self.not_logged_in()) };
         let store = SessionStore::of(&installation);
-        let lock = Lock::hold(
-            &store.selection_lock_path(),
-            "use",
-            self.clock,
-            Deadline::after(WRITE_LIMIT),
-            &mut |holder| self.terminal.say_waiting(holder),
-        )?;
+        let lock = self.hold(&store.selection_lock_path(), "use", Deadline::after(WRITE_LIMIT))?;
         store.select(&lock, &name)?;
         Ok(name)
     }

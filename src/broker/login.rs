@@ -9,7 +9,6 @@ use super::{Broker, BrokerError};
 use crate::clock::Deadline;
 use crate::config::{Config, Environment};
 use crate::error::Error;
-use crate::lock::Lock;
 use crate::oauth::{self, Browser, REGISTERED_PORTS, redirect_uri};
 use crate::scope::Scopes;
 use crate::session::{
@@ -168,27 +167,27 @@ impl Broker<'_> {
         let deadline = Deadline::after(LOGIN_LIMIT);
         let number = |outcome: Option<LoginOutcome>| outcome.map_or(0, |outcome| outcome.number);
         let seen = number(store.login_outcome(&name)?);
-        let lock = Lock::hold(
-            &store.login_lock_path(&name),
-            "login",
-            self.clock,
-            deadline,
-            &mut |holder| self.terminal.say_waiting(holder),
-        )?;
+        let lock = self.hold(&store.login_lock_path(&name), "login", deadline)?;
         let last = store.login_outcome(&name)?;
         let session = match last.as_ref().filter(|last| last.number > seen) {
             Some(last) => self.shared(&store, wish, last)?,
             None => self.made_meanwhile(&installation, wish)?,
         };
         if let Some(session) = session {
+            self.terminal.trace(|| format!("another process logged in to {}", session.name));
             return Ok(LoggedIn { session, wanted: wish.scopes.scopes.clone() });
         }
         let replaced = Self::replaceable(&installation, wish)?;
+        self.trace_key(&installation);
         // A caller of `get` was told how long that takes at the most, another's login included.
         let deadline = if wish.typed { Deadline::after(LOGIN_LIMIT) } else { deadline };
         let conversation = Conversation::new(self, &installation, wish, replaced, deadline);
         let result = oauth::block_on(conversation.run()).map_err(Error::from).flatten();
         self.terminal.end_countdown();
+        self.terminal.trace(|| match &result {
+            Ok(done) => format!("the login is done: {}", done.told()),
+            Err(error) => format!("the login came to nothing: {error}"),
+        });
         let verdict = match &result {
             Ok(done) => LoginVerdict::done(&done.session.name),
             Err(error) => {
@@ -215,6 +214,7 @@ impl Broker<'_> {
         let same = outcome.wish == wish.fingerprint();
         match &outcome.verdict {
             LoginVerdict::Failed(failure) if same => {
+                self.terminal.trace(|| "takes over the end of another's login".into());
                 Err(BrokerError::LoginFailed(failure.clone()).into())
             }
             LoginVerdict::Done { .. } if same || !wish.typed => {
@@ -236,7 +236,7 @@ impl Broker<'_> {
             return Ok(None);
         }
         let wanted = Wanted { site: Some(wish.site.clone()), org: wish.org.clone() };
-        let Some(name) = Self::choose(installation, &wanted)? else { return Ok(None) };
+        let Some(name) = self.choose(installation, &wanted)? else { return Ok(None) };
         let session = SessionStore::of(installation).load(&name)?;
         Ok(session.filter(|session| self.is_good(session, wish)))
     }
@@ -255,7 +255,7 @@ impl Broker<'_> {
         let store = SessionStore::of(installation);
         store.ensure_key()?;
         match store.choose(Some(&wish.site), wish.org.as_ref())? {
-            Choice::Session(name) => Ok(store.load(&name)?),
+            Choice::Session(name, _) => Ok(store.load(&name)?),
             Choice::None | Choice::Several(_) => Ok(None),
         }
     }

@@ -10,6 +10,7 @@ mod keeping;
 mod login;
 mod refresh;
 mod renewal;
+mod traced;
 
 use std::time::Duration;
 
@@ -140,7 +141,9 @@ impl Broker<'_> {
     /// though nobody chose that.
     fn installation_to_write(&self) -> Result<Installation, Error> {
         let Opened { installation, fell_back } = Installation::open_or_create(&self.config.paths)?;
+        self.trace_key(&installation);
         if let Some(why) = fell_back {
+            self.terminal.trace(|| format!("the sealing key went into a file: {why}"));
             self.terminal.warn(&format!(
                 "the keychain cannot be used: {why}; the sealing key rests in a file instead (DD_TOKEN_STORAGE=file chooses that without this warning)"
             ));
@@ -157,7 +160,7 @@ impl Broker<'_> {
         let Some(installation) = Installation::open(&self.config.paths)? else {
             return self.log_in_for(&wanted, wanted.site_or_default(), request, None);
         };
-        if let Some(name) = Self::choose(&installation, &wanted)? {
+        if let Some(name) = self.choose(&installation, &wanted)? {
             self.get_from(installation, &name, &wanted, request)
         } else {
             Self::ensure_not_elsewhere(&installation, &wanted)?;
@@ -176,8 +179,11 @@ impl Broker<'_> {
         let Some(session) = SessionStore::of(&installation).load(name)? else {
             return self.log_in_for(wanted, wanted.site_or_default(), request, None);
         };
+        self.trace_key(&installation);
         let demand = request.min_ttl;
-        match Need::of(&session.access, demand, self.clock.now()) {
+        let need = Need::of(&session.access, demand, self.clock.now());
+        self.trace_need(&session, need);
+        match need {
             Need::Nothing => return self.found(session, demand),
             Need::RenewalSoon => {
                 let due = DueRenewal { installation, session: session.clone() };
@@ -263,7 +269,15 @@ impl Broker<'_> {
             Err(Error::Site(SiteError::Untrusted(_))) if loopback => false,
             other => other.map(|()| true)?,
         };
-        let interactive = self.config.interactive(self.environment)?.value;
+        let interactive = self.config.interactive(self.environment)?;
+        self.terminal.trace(|| {
+            let may = self.terminal.may_interact(interactive.value) && trusted;
+            let verdict = if may { "begins a login" } else { "begins no login" };
+            let trust = if trusted { "trusted" } else { "not trusted" };
+            let (mode, by) = (interactive.value.name(), &interactive.source);
+            format!("{why}; {verdict}: the site is {trust}, interactive is {mode} ({by})")
+        });
+        let interactive = interactive.value;
         if !trusted || !self.terminal.may_interact(interactive) {
             let command = choice::login_command(&site, org.as_ref());
             return Err(BrokerError::LoginRequired { why, command }.into());

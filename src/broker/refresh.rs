@@ -1,10 +1,12 @@
 //! The refresh itself, done by whoever holds the session's lock: announce, send, secure, commit,
 //! leave an outcome.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Broker;
 use super::freshness::Need;
+use super::traced::told;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::lock::Lock;
@@ -147,8 +149,14 @@ pub(super) fn read_secured(session: &Session, secured: SecuredReply) -> Result<G
 }
 
 impl Refresh<'_> {
+    fn trace(&self, line: impl FnOnce() -> String) {
+        let (name, attempt) = (&self.session.name, self.attempt);
+        self.broker.terminal.trace(|| format!("attempt {attempt} for {name}: {}", line()));
+    }
+
     async fn run(mut self) -> Result<Done, Error> {
         if let Some((sent, result)) = self.rolled_forward()? {
+            self.trace(|| "a secured answer was left in the journal".into());
             self.finish(sent, result)?;
             return Ok(Done::RolledForward);
         }
@@ -158,6 +166,7 @@ impl Refresh<'_> {
         let repeatable = self.unfinished.is_none();
         if repeatable && result.as_ref().is_err_and(|error| trouble(error) == Trouble::Unknown) {
             self.unknown_since.get_or_insert(sent);
+            self.trace(|| "the answer was lost; it is asked once more".into());
             (sent, result) = self.attempt(limit).await?;
         }
         self.finish(sent, result)?;
@@ -196,8 +205,16 @@ impl Refresh<'_> {
             at: sent,
             unknown_since: self.unknown_since,
         })?;
+        let unknown = self.unknown_since;
+        self.trace(|| {
+            let lost =
+                unknown.map_or_else(String::new, |at| format!(", an answer was lost at {at}"));
+            format!("asks {site} for a new token{lost}")
+        });
         let (journal, attempt) = (&mut self.journal, self.attempt);
+        let mut status = None;
         let mut secure = |reply: &Reply| {
+            status = Some(reply.status);
             let secured = SecuredReply { sent, status: reply.status, body: reply.body.clone() };
             persist(SECURE_LIMIT, || journal.secure(attempt, &secured)).is_ok()
         };
@@ -206,6 +223,18 @@ impl Refresh<'_> {
         let result = tokio::time::timeout_at(limit, request).await.unwrap_or_else(|_| {
             let host = site.to_string();
             Err(HttpError::NoAnswer { host, why: "the time for it is over".into() }.into())
+        });
+        // Not before the answer is on the disk: until then a death costs the session.
+        self.trace(|| {
+            let took = self.broker.clock.now().since(sent).as_millis();
+            let status = status.map_or("without an answer".into(), |code| format!("status {code}"));
+            match &result {
+                Ok(_) => format!("{status} after {took} ms, a new token"),
+                Err(error) => {
+                    let trouble = trouble(error);
+                    format!("{status} after {took} ms, {trouble}: {}", message(error))
+                }
+            }
         });
         Ok((sent, result))
     }
@@ -217,6 +246,8 @@ impl Refresh<'_> {
                 persist(COMMIT_LIMIT, || self.store.save(self.lock, &renewed))?;
                 // A refresh token that was not rotated is presented again, with nothing unknown.
                 self.unknown_since = None;
+                let Session { generation, .. } = renewed;
+                self.trace(|| format!("stored the new token as generation {generation}"));
                 Verdict::Renewed
             }
             // The reply is lost to us, but the attempt stays announced: the next holder repeats it.
@@ -238,6 +269,10 @@ impl Refresh<'_> {
             unknown_since: self.unknown_since,
             verdict,
         };
+        self.broker.terminal.trace(|| {
+            let (name, attempt) = (&self.session.name, self.attempt);
+            format!("attempt {attempt} for {name}: {}", told(&outcome.verdict, outcome.at))
+        });
         persist(COMMIT_LIMIT, || self.journal.conclude(&outcome))?;
         Ok(())
     }
@@ -300,6 +335,16 @@ enum Trouble {
     Declined,
     /// It may have acted; no whole answer was seen.
     Unknown,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotSent => "not sent",
+            Self::Declined => "declined",
+            Self::Unknown => "outcome unknown",
+        })
+    }
 }
 
 /// What the server can have seen of a request that failed.

@@ -71,7 +71,7 @@ impl Broker<'_> {
         let path = store.lock_path(&seen.name);
         let patience = self.limit.map_or(WAITER_LIMIT, Deadline::remaining);
         let deadline = Deadline::after(patience.min(WAITER_LIMIT));
-        let mut told = false;
+        let (mut told, mut queued) = (false, false);
         let mut notice = |holder: Option<&_>| {
             // Once, however often the lock changes hands.
             if !std::mem::replace(&mut told, true) {
@@ -82,6 +82,7 @@ impl Broker<'_> {
         let mut started = 0;
         loop {
             if let Some(lock) = Lock::try_hold(&path, "refresh", self.clock)? {
+                self.terminal.trace(|| format!("took the lock {} for refresh", path.display()));
                 if let Some(done) = self.done_without_asking(installation, seen, reason)? {
                     return Ok(done);
                 }
@@ -91,18 +92,22 @@ impl Broker<'_> {
                 started += 1;
                 known = last_attempt(&store, seen)?;
                 self.start(installation, lock, &seen.name)?;
+            } else if !std::mem::replace(&mut queued, true) {
+                self.trace_wait(&path);
             }
             Lock::wait_until_free(&path, deadline, &mut notice)?;
             let Some(session) = store.load(&seen.name)? else {
                 return Err(gone(&seen.name));
             };
             if self.is_enough(seen, &session, reason) {
+                self.trace_taken_over(&session, None);
                 return Ok(Renewed::Yes(Box::new(session)));
             }
             if let Some(outcome) = outcome_of(&store, &session)?
                 && outcome.attempt > known
                 && outcome.is_about(&session)
             {
+                self.trace_taken_over(&session, Some(&outcome));
                 match (Standing::after(&outcome, self.clock.now()), reason) {
                     // It was committed before we looked, and concluded after.
                     (Standing::Live, Reason::ByHand) => return Ok(Renewed::Yes(Box::new(session))),
@@ -153,11 +158,17 @@ impl Broker<'_> {
             return Err(gone(&seen.name));
         };
         if self.is_enough(seen, &session, reason) {
+            self.trace_taken_over(&session, None);
             return Ok(Some(Renewed::Yes(Box::new(session))));
         }
         match standing_of(self, installation, &session)? {
             Standing::Live => Ok(None),
-            standing => Ok(Some(Renewed::No(standing))),
+            standing => {
+                self.terminal.trace(|| {
+                    format!("asks nobody: {}", standing.explain(&session.name, self.clock.now()))
+                });
+                Ok(Some(Renewed::No(standing)))
+            }
         }
     }
 
@@ -178,7 +189,10 @@ impl Broker<'_> {
         let key = installation.key_to_hand_on()?;
         let started = platform::start_worker(&arguments, lock.into_file(), &key);
         match started.map_err(BrokerError::NoWorker)? {
-            HandedOn::Started => Ok(()),
+            HandedOn::Started => {
+                self.terminal.trace(|| format!("started a worker for the refresh of {name}"));
+                Ok(())
+            }
             HandedOn::Impossible(file) => {
                 let lock = Lock::adopt(file, &store.lock_path(name), "refresh", self.clock)?;
                 self.refresh_now(installation, &lock, name)
@@ -189,7 +203,9 @@ impl Broker<'_> {
     /// Starts a renewal that is due, unless one is under way. The caller has its answer already and
     /// hears of no failure: the next one will.
     pub fn renew_in_background(&self, due: &DueRenewal) {
-        let _ = self.try_renew_in_background(due);
+        if let Err(error) = self.try_renew_in_background(due) {
+            self.terminal.trace(|| format!("renewed nothing in the background: {error}"));
+        }
     }
 
     fn try_renew_in_background(&self, due: &DueRenewal) -> Result<(), Error> {
@@ -226,6 +242,7 @@ impl Broker<'_> {
         let Some(session) = SessionStore::of(&installation).load(&name)? else {
             return Err(self.not_logged_in());
         };
+        self.trace_key(&installation);
         let why = match self.renew(&installation, &session, Reason::ByHand)? {
             Renewed::Yes(session) => return Ok(*session),
             Renewed::No(Standing::Waiting { message, retry_in }) => {

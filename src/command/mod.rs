@@ -21,13 +21,14 @@ mod worker;
 use std::io::{self, IsTerminal, Write};
 
 use crate::broker::Broker;
-use crate::cli::{CommandLine, GetFlags, HelperLine, Invocation, Verb};
+use crate::cli::{CommandLine, GetFlags, HelperLine, Invocation, TraceFlag, Verb};
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Environment, Flags};
 use crate::error::Error;
 use crate::protocol::format::Format;
 use crate::protocol::{Operation, Request};
 use crate::terminal::{self, Terminal};
+use crate::trace::Trace;
 
 /// Runs what the command line says.
 ///
@@ -35,20 +36,45 @@ use crate::terminal::{self, Terminal};
 /// Whatever kept it from its answer; nothing was written to standard output then.
 pub fn run(asked: Invocation, environment: &Environment, clock: Clock) -> Result<(), Error> {
     match asked {
-        Invocation::Command(line) => command(line, environment, clock),
+        Invocation::Command(line) => {
+            let terminal = terminal_of(&line.trace, environment, clock)?;
+            traced(&terminal, command(line, environment, clock, &terminal))
+        }
         Invocation::Git(line) => {
-            let terminal = Terminal::of_process(environment);
-            help(&line, environment, clock, &terminal, None, git::run)
+            let terminal = terminal_of(&line.trace, environment, clock)?;
+            traced(&terminal, help(&line, environment, clock, &terminal, None, git::run))
         }
         Invocation::Docker(line) => {
-            let terminal = Terminal::of_process(environment);
-            help(&line, environment, clock, &terminal, None, docker::run).map_err(Error::for_docker)
+            let terminal =
+                terminal_of(&line.trace, environment, clock).map_err(Error::for_docker)?;
+            let done = help(&line, environment, clock, &terminal, None, docker::run);
+            traced(&terminal, done).map_err(Error::for_docker)
         }
         Invocation::Bazel(line) => {
             let limit = Some(Deadline::after(bazel::LIMIT));
-            help(&line, environment, clock, &Terminal::unattended(), limit, bazel::run)
+            let trace = Trace::of(line.trace.verbose, environment, clock)?;
+            let terminal = Terminal::unattended(trace);
+            traced(&terminal, help(&line, environment, clock, &terminal, limit, bazel::run))
         }
     }
+}
+
+fn terminal_of(
+    flag: &TraceFlag,
+    environment: &Environment,
+    clock: Clock,
+) -> Result<Terminal, Error> {
+    let trace = Trace::of(flag.verbose, environment, clock)?;
+    Ok(Terminal::of_process(environment, trace))
+}
+
+/// Traces the end of a command.
+fn traced(terminal: &Terminal, done: Result<(), Error>) -> Result<(), Error> {
+    terminal.trace(|| match &done {
+        Ok(()) => "done".into(),
+        Err(error) => format!("failed with exit code {}: {error}", error.kind().code()),
+    });
+    done
 }
 
 /// Tells the caller of a failure: docker on standard output, all others on standard error.
@@ -84,15 +110,19 @@ fn configuration(
     Ok(config)
 }
 
-fn command(line: CommandLine, environment: &Environment, clock: Clock) -> Result<(), Error> {
-    let terminal = Terminal::of_process(environment);
+fn command(
+    line: CommandLine,
+    environment: &Environment,
+    clock: Clock,
+    terminal: &Terminal,
+) -> Result<(), Error> {
     let CommandLine { target, verb, .. } = line;
     let flags = match &verb {
         Some(Verb::Use { site, org }) => Flags { site: Some(site.clone()), org: org.clone() },
         _ => target.into_flags(),
     };
-    let config = configuration(flags, environment, &terminal)?;
-    let broker = Broker { config: &config, environment, clock, terminal: &terminal, limit: None };
+    let config = configuration(flags, environment, terminal)?;
+    let broker = Broker { config: &config, environment, clock, terminal, limit: None };
     let plain = |operation| operate(&broker, operation, &GetFlags::default(), Format::Native);
     match verb {
         None if io::stdin().is_terminal() => Err(Error::CommandLine(CommandLine::usage())),

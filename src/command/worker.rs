@@ -21,5 +21,6 @@ pub fn run(broker: &Broker<'_>, session: &str, descriptor: i32) -> Result<(), Er
     let Some(name) = store.name_of_file(session)? else { return Ok(()) };
     // Nothing is sent before the lock is proved to be ours.
     let lock = Lock::adopt(file, &store.lock_path(&name), "refresh", broker.clock)?;
+    broker.terminal.trace(|| format!("the worker for {name} has the lock and the key"));
     broker.refresh_now(&installation, &lock, &name)
 }

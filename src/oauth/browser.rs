@@ -95,6 +95,12 @@ impl Opening {
         }
     }
 
+    /// The program that was started last, without its arguments.
+    #[must_use]
+    pub fn program(&self) -> Option<&str> {
+        self.failures.last().map(String::as_str)
+    }
+
     /// Of the command that was started last.
     fn note(&mut self, what: &str) {
         if let Some(last) = self.failures.last_mut() {

@@ -31,6 +31,21 @@ pub fn private_file() -> OpenOptions {
     options
 }
 
+/// The same for a file that has to be the one at its path: a symbolic link there is an error.
+#[must_use]
+pub fn private_file_itself() -> OpenOptions {
+    let mut options = private_file();
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
+    options
+}
+
+/// Whether a file has other names, one of which may be somebody's trap.
+#[must_use]
+pub fn has_other_names(metadata: &Metadata) -> bool {
+    metadata.nlink() > 1
+}
+
 /// Creates a directory and its missing parents, for the user alone.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ mod keyboard;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal};
+use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -20,6 +21,22 @@ use crate::session::EarlierDirectories;
 #[must_use]
 pub fn private_file() -> OpenOptions {
     OpenOptions::new()
+}
+
+/// The same for a file that has to be the one at its path: a symbolic link is opened as itself,
+/// which is no plain file.
+#[must_use]
+pub fn private_file_itself() -> OpenOptions {
+    const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+    let mut options = private_file();
+    options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
+    options
+}
+
+/// Only who may write a file can give it another name on Windows.
+#[must_use]
+pub fn has_other_names(_metadata: &Metadata) -> bool {
+    false
 }
 
 /// Creates a directory and its missing parents.

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -44,7 +44,18 @@ pub struct KeySettings {
 pub struct Installation {
     paths: InstallationPaths,
     identity: Identity,
-    key: OnceCell<SealingKey>,
+    key: OnceCell<(SealingKey, KeyOrigin)>,
+}
+
+/// Where a process had the sealing key from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// Whoever started this process had it.
+    HandedOn,
+    /// The kernel kept a copy.
+    Kernel,
+    /// It was read where it rests.
+    Home { took: Duration },
 }
 
 /// An installation that was opened or created.
@@ -165,8 +176,14 @@ impl Installation {
     pub fn take_key(&self, handed_on: Zeroizing<[u8; 32]>) {
         let key = SealingKey::new(handed_on);
         if key.fingerprint() == self.identity.fingerprint {
-            let _ = self.key.set(key);
+            let _ = self.key.set((key, KeyOrigin::HandedOn));
         }
+    }
+
+    /// Where the key came from; nothing as long as it was not needed.
+    #[must_use]
+    pub fn key_origin(&self) -> Option<KeyOrigin> {
+        self.key.get().map(|(_, origin)| *origin)
     }
 
     /// The sealing key, read at its first use.
@@ -174,7 +191,7 @@ impl Installation {
     /// # Errors
     /// Where it is missing, damaged, open to others, or not where the configuration wants it.
     pub(super) fn key(&self) -> Result<&SealingKey, StorageError> {
-        if let Some(key) = self.key.get() {
+        if let Some((key, _)) = self.key.get() {
             return Ok(key);
         }
         if let (Some(wished), None) = (self.paths.key.place, &self.paths.key.named_file)
@@ -190,10 +207,10 @@ impl Installation {
                 _ => return Err(error),
             },
         };
-        Ok(self.key.get_or_init(|| key))
+        Ok(&self.key.get_or_init(|| key).0)
     }
 
-    fn read_key(&self, identity: &Identity) -> Result<SealingKey, StorageError> {
+    fn read_key(&self, identity: &Identity) -> Result<(SealingKey, KeyOrigin), StorageError> {
         let home = self.home_of(identity)?;
         let stay = self.paths.key.kernel_stay.filter(|_| home.place() == KeyPlace::Keychain);
         let fits = |key: &SealingKey| key.fingerprint() == identity.fingerprint;
@@ -201,10 +218,12 @@ impl Installation {
         if stay.is_some()
             && let Some(key) = kernel_keyring::find(&name).map(SealingKey::new).filter(fits)
         {
-            return Ok(key);
+            return Ok((key, KeyOrigin::Kernel));
         }
+        let started = Instant::now();
         let installation = self.paths.state_directory.join(FILE);
         let key = key::read(&home, &installation)?;
+        let took = started.elapsed();
         if !fits(&key) {
             return Err(StorageError::WrongKey { key: home.to_string(), installation });
         }
@@ -212,7 +231,7 @@ impl Installation {
             // Where the kernel refuses, the next one asks the keychain again.
             let _ = kernel_keyring::keep(&name, key.expose(), stay);
         }
-        Ok(key)
+        Ok((key, KeyOrigin::Home { took }))
     }
 
     fn home_of(&self, identity: &Identity) -> Result<KeyHome, StorageError> {
@@ -244,7 +263,7 @@ impl Installation {
     ) -> Result<Option<StorageError>, StorageError> {
         // Read again under the lock: another move may have been faster.
         let identity = identity_in(&self.paths.state_directory)?.ok_or(StorageError::Forgotten)?;
-        let key = self.read_key(&identity)?;
+        let (key, _) = self.read_key(&identity)?;
         let to = home_at(&self.paths, &identity.id, place);
         let written = WrittenKey { key, state_directory: Some(self.paths.state_directory.clone()) };
         key::write(&to, &written)?;

@@ -20,6 +20,7 @@ mod registrations;
 mod seal;
 mod store;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use crate::site::Site;
 
 pub use file::SessionHead;
 pub use import::{EarlierDirectories, EarlierSession, EarlierSessions, ImportError, Origin, Tool};
-pub use installation::{Installation, InstallationPaths, KeySettings, Opened};
+pub use installation::{Installation, InstallationPaths, KeyOrigin, KeySettings, Opened};
 pub use journal::{Announcement, Journal, SecuredReply};
 pub use key::{KeyHome, KeyPlace};
 pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
@@ -43,12 +44,18 @@ pub use name::{OrgLabel, OrgUuid, SessionName};
 pub use outcome::{Attempt, Outcome, Refusal, TokenDigest, Verdict};
 pub use refused_scopes::RefusedScopes;
 pub use registrations::{Registration, Registrations};
-pub use store::{Choice, SessionStore};
+pub use store::{Choice, Fit, SessionStore};
 
 /// Counts the refreshes of a session; raised by every write of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(u64);
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl Generation {
     /// Of a session that was just created.

@@ -1,5 +1,6 @@
 //! The sessions of one installation: finding, loading, saving and forgetting them.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -24,11 +25,35 @@ const SELECTED_LIMIT: u64 = 4096;
 #[derive(Debug)]
 pub enum Choice {
     /// This one, which exists.
-    Session(SessionName),
+    Session(SessionName, Fit),
     /// None of them.
     None,
     /// The request fits several, and has to say more.
     Several(Vec<SessionName>),
+}
+
+/// Why a session is the one that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Site and organization were named.
+    Named,
+    /// No other fits.
+    Only,
+    /// `dd-oauth use` chose it.
+    Selected,
+    /// It is the one of its site that is kept without an organization.
+    WithoutOrg,
+}
+
+impl fmt::Display for Fit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Named => "it was named",
+            Self::Only => "it is the only one that fits",
+            Self::Selected => "`dd-oauth use` chose it",
+            Self::WithoutOrg => "no organization is named, and it has none",
+        })
+    }
 }
 
 /// The sessions of one installation.
@@ -63,7 +88,7 @@ impl<'a> SessionStore<'a> {
         if let (Some(SiteName::Site(site)), Some(org)) = (site, org) {
             let name = SessionName { site: site.clone(), org: Some(org.clone()) };
             let exists = self.path(&name, "session").exists();
-            return Ok(if exists { Choice::Session(name) } else { Choice::None });
+            return Ok(if exists { Choice::Session(name, Fit::Named) } else { Choice::None });
         }
         let mut fitting = self.names()?;
         match site {
@@ -84,7 +109,7 @@ impl<'a> SessionStore<'a> {
             && let Some(selected) = self.selected()?
             && let Some(position) = fitting.iter().position(|name| *name == selected)
         {
-            return Ok(Choice::Session(fitting.swap_remove(position)));
+            return Ok(Choice::Session(fitting.swap_remove(position), Fit::Selected));
         }
         if fitting.len() > 1
             && let (Some(SiteName::Site(site)), None) = (site, org)
@@ -92,12 +117,12 @@ impl<'a> SessionStore<'a> {
             // The session without an organization has no other name than its site.
             let name = SessionName { site: site.clone(), org: None };
             if fitting.contains(&name) {
-                return Ok(Choice::Session(name));
+                return Ok(Choice::Session(name, Fit::WithoutOrg));
             }
         }
         Ok(match fitting.len() {
             0 => Choice::None,
-            1 => Choice::Session(fitting.swap_remove(0)),
+            1 => Choice::Session(fitting.swap_remove(0), Fit::Only),
             _ => Choice::Several(fitting),
         })
     }

@@ -47,6 +47,7 @@ fn a_variable_that_means_nothing_is_named() {
         ("DD_OAUTH_STATE_DIR", b"relative/path", &["not an absolute path"]),
         ("DD_OAUTH_STATE_DIR", b".", &["not an absolute path"]),
         ("DD_OAUTH_KEY_FILE", b"relative", &["not an absolute path"]),
+        ("DD_OAUTH_LOG", b"relative", &["not an absolute path"]),
     ];
     for (variable, value, words) in bad {
         let run = token_with(&home, variable, value);

@@ -32,6 +32,8 @@ impl Watched {
         // Whatever our libraries would log, they log.
         home.set("RUST_LOG", "trace").set("RUST_BACKTRACE", "full");
         home.set("G_MESSAGES_DEBUG", "all");
+        // So does our own trace, of the worker too.
+        home.set("DD_OAUTH_LOG", home.path().join("trace.log").to_str().unwrap());
         Self { home, secrets: CANARIES.map(str::to_string).to_vec(), runs: 0 }
     }
 

@@ -52,5 +52,6 @@ mod scopes;
 mod storm;
 mod surroundings;
 mod tmux;
+mod trace;
 mod trouble;
 mod worker;
