@@ -3,15 +3,18 @@
 // The comments here are the help text, which people read without markup.
 #![allow(clippy::doc_markdown)]
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
-use crate::error::Error;
+use crate::error::{Error, ExecError};
+use crate::program::{InheritedKeys, VariableName};
 use crate::scope::Scopes;
 use crate::session::OrgLabel;
+use crate::shell::Shell;
 use crate::site::SiteName;
 
 /// The credential helper for Datadog.
@@ -36,7 +39,10 @@ impl CommandLine {
     pub fn read() -> Result<Option<Self>, Error> {
         match Self::try_parse() {
             Ok(line) => Ok(Some(line)),
-            Err(error) if error.use_stderr() => Err(Error::CommandLine(in_one_line(&error))),
+            Err(error) if error.use_stderr() => {
+                let error = Error::CommandLine(in_one_line(&error));
+                Err(if Self::was_for_exec() { ExecError::of(error) } else { error })
+            }
             Err(help) => {
                 let printed = help.print().and_then(|()| std::io::stdout().flush());
                 printed.map(|()| None).map_err(Error::Output)
@@ -46,6 +52,13 @@ impl CommandLine {
 }
 
 impl CommandLine {
+    /// Whether the command line that could not be understood was one of `exec`, whose exit codes
+    /// differ.
+    fn was_for_exec() -> bool {
+        let matches = Self::command().ignore_errors(true).try_get_matches();
+        matches.is_ok_and(|matches| matches.subcommand_name() == Some("exec"))
+    }
+
     /// What to say to a person who typed the bare name.
     #[must_use]
     pub fn usage() -> String {
@@ -108,6 +121,10 @@ pub enum Verb {
         #[arg(value_parser = org)]
         org: Option<OrgLabel>,
     },
+    /// Run a program that finds the access token in its environment
+    Exec(ExecFlags),
+    /// Print the access token as environment variables
+    Env(EnvFlags),
     /// Renew the access token now, however fresh it is
     Refresh,
     /// Say where sealing keys rest, move or forget them
@@ -125,6 +142,47 @@ pub struct GetFlags {
     /// Demand a token with at least this much life, such as 90s, 30m or 1h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub min_ttl: Option<Duration>,
+}
+
+#[derive(Args, Clone, Default)]
+pub struct VariableFlags {
+    /// Put the token into this variable, instead of DD_BEARER_TOKEN, DATADOG_BEARER_TOKEN and
+    /// DD_ACCESS_TOKEN; may be given several times
+    #[arg(long = "variable", value_name = "NAME", value_parser = VariableName::parse)]
+    pub names: Vec<VariableName>,
+}
+
+#[derive(Args)]
+pub struct ExecFlags {
+    #[command(flatten)]
+    pub get: GetFlags,
+    #[command(flatten)]
+    pub variables: VariableFlags,
+    /// Hand no DD_API_KEY, DD_APP_KEY, DATADOG_API_KEY and DATADOG_APP_KEY on to the program
+    #[arg(long)]
+    pub without_keys: bool,
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
+}
+
+impl ExecFlags {
+    /// What becomes of the keys in our own environment.
+    #[must_use]
+    pub fn inherited_keys(&self) -> InheritedKeys {
+        if self.without_keys { InheritedKeys::Removed } else { InheritedKeys::Left }
+    }
+}
+
+#[derive(Args)]
+pub struct EnvFlags {
+    /// Who reads the variables
+    #[arg(long, value_enum, default_value_t = Shell::Sh)]
+    pub shell: Shell,
+    #[command(flatten)]
+    pub get: GetFlags,
+    #[command(flatten)]
+    pub variables: VariableFlags,
 }
 
 #[derive(Args)]

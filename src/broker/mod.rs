@@ -6,6 +6,7 @@ mod forgetting;
 mod freshness;
 mod keeping;
 mod login;
+mod outside;
 mod refresh;
 mod renewal;
 
@@ -15,7 +16,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, GetRequest};
-use crate::session::{Access, Installation, Opened, Renewal, Session, SessionName, SessionStore};
+use crate::session::{
+    Access, Installation, Lifetime, Opened, Renewal, Session, SessionName, SessionStore,
+};
 use crate::site::{SiteError, SiteName};
 use crate::terminal::Terminal;
 
@@ -28,6 +31,7 @@ pub use forgetting::{AllLoggedOut, KeyMoved};
 pub use freshness::Need as TokenNeed;
 pub use keeping::{Erased, LoggedOut, NotRevoked};
 pub use login::LoginWish;
+pub use outside::{INSIDE_EXEC, OutsideSource, OutsideToken};
 pub use renewal::standing_of;
 
 /// Everything that a decision depends on, handed in.
@@ -41,8 +45,18 @@ pub struct Broker<'a> {
 /// An answer, and what is to be done once the caller has it.
 pub struct Found {
     pub answer: Answer,
+    pub origin: Origin,
     /// What is to be done behind the caller's back.
     pub renewal: Option<DueRenewal>,
+}
+
+/// Where the token of an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A session of this installation.
+    Session(Lifetime),
+    /// The surroundings: nobody told how long it lives, and nobody here can renew it.
+    Outside(OutsideSource),
 }
 
 /// A renewal that is due, of a token that is still good.
@@ -66,6 +80,10 @@ pub enum BrokerError {
     ExpiredOnArrival { name: SessionName },
     #[error("no session came through {host}: store tokens under the site that issued them")]
     NoSessionThrough { host: String },
+    #[error(
+        "no token with {} s of life can be promised: nothing says how long the one of {source_name} lives; demand nothing", .demand.as_secs()
+    )]
+    UnknownLife { source_name: OutsideSource, demand: Duration },
     #[error("could not start the refresh: {0}")]
     NoWorker(std::io::Error),
     #[error(
@@ -84,9 +102,10 @@ impl BrokerError {
     pub fn kind(&self) -> ExitKind {
         match self {
             Self::LoginRequired { .. } => ExitKind::LoginRequired,
-            Self::Ambiguous(_) | Self::NeverThatLong { .. } | Self::NoSessionThrough { .. } => {
-                ExitKind::Usage
-            }
+            Self::Ambiguous(_)
+            | Self::NeverThatLong { .. }
+            | Self::UnknownLife { .. }
+            | Self::NoSessionThrough { .. } => ExitKind::Usage,
             Self::NotRenewed { .. }
             | Self::NoOutcome { .. }
             | Self::ExpiredOnArrival { .. }
@@ -128,15 +147,33 @@ impl Broker<'_> {
     /// Where none can be had.
     pub fn get(&self, request: &GetRequest) -> Result<Found, Error> {
         let wanted = self.wanted(&request.target);
-        let Some(installation) = Installation::open(&self.config.paths)? else {
-            return self.log_in_for(&wanted, request, None);
+        let site = match Installation::open(&self.config.paths)? {
+            None => wanted.site_or_default(),
+            Some(installation) => {
+                if let Some(name) = Self::choose(&installation, &wanted)? {
+                    return self.get_from(installation, &name, &wanted, request);
+                }
+                wanted.site_of_new_session(&installation)?
+            }
         };
-        if let Some(name) = Self::choose(&installation, &wanted)? {
-            self.get_from(installation, &name, &wanted, request)
-        } else {
-            let site = Some(wanted.site_of_new_session(&installation)?);
-            self.log_in_for(&Wanted { site, ..wanted }, request, None)
+        let wanted = Wanted { site: Some(site), ..wanted };
+        if let Some(found) = self.answer_from_outside(&wanted, request)? {
+            return Ok(found);
         }
+        self.log_in_for(&wanted, request, None)
+    }
+
+    /// As [`Broker::get`], for who keeps the token for as long as it lives, as a program does that
+    /// finds it in its environment: one inside the renewal window is renewed first, if that takes
+    /// only a moment.
+    ///
+    /// # Errors
+    /// Where none can be had.
+    pub fn get_to_keep(&self, request: &GetRequest) -> Result<Found, Error> {
+        let found = self.get(request)?;
+        let Some(due) = &found.renewal else { return Ok(found) };
+        self.renew_for_a_moment(due);
+        self.get(request)
     }
 
     fn get_from(
@@ -206,12 +243,12 @@ impl Broker<'_> {
         }
         let answer = Answer {
             access_token: token,
-            expires: lifetime.expires,
+            expires: Some(lifetime.expires),
             site: session.name.site.to_string(),
             api_url: session.name.site.api_url(),
             org: session.name.org,
         };
-        Ok(Found { answer, renewal: None })
+        Ok(Found { answer, origin: Origin::Session(lifetime), renewal: None })
     }
 
     /// Logs in where that is allowed without having been asked for, and says what to run where it

@@ -1,5 +1,7 @@
 //! One file a verb. Each takes what it needs, and returns once its answer is certain.
 
+mod env;
+mod exec;
 mod get;
 mod input;
 mod key;
@@ -19,7 +21,7 @@ use crate::broker::Broker;
 use crate::cli::{CommandLine, GetFlags, Verb};
 use crate::clock::Clock;
 use crate::config::{Config, Environment, Flags};
-use crate::error::Error;
+use crate::error::{Error, ExecError};
 use crate::protocol::{Operation, Request};
 use crate::terminal::Terminal;
 
@@ -28,6 +30,12 @@ use crate::terminal::Terminal;
 /// # Errors
 /// Whatever kept it from its answer; nothing was written to standard output then.
 pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result<(), Error> {
+    let is_exec = matches!(line.verb, Some(Verb::Exec(_)));
+    let done = run_verb(line, environment, clock);
+    if is_exec { done.map_err(ExecError::of) } else { done }
+}
+
+fn run_verb(line: CommandLine, environment: &Environment, clock: Clock) -> Result<(), Error> {
     let terminal = Terminal::of_process(environment);
     let CommandLine { target, verb } = line;
     let flags = match &verb {
@@ -51,6 +59,8 @@ pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result
         Some(Verb::Status(flag)) => status::run(&broker, flag.json),
         Some(Verb::List(flag)) => list::run(&broker, flag.json),
         Some(Verb::Use { .. }) => use_session::run(&broker),
+        Some(Verb::Exec(flags)) => exec::run(&broker, &flags),
+        Some(Verb::Env(flags)) => env::run(&broker, &flags),
         Some(Verb::Refresh) => refresh::run(&broker),
         Some(Verb::Worker { session, descriptor }) => worker::run(&broker, &session, descriptor),
     }

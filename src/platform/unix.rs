@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Privacy;
 use crate::config::{ConfigError, Directories, Environment};
@@ -60,7 +61,6 @@ pub fn not_private(metadata: &Metadata, privacy: Privacy) -> Option<String> {
 /// # Errors
 /// [`io::ErrorKind::FileTooLarge`] where the limit cannot be raised that far.
 pub fn allow_file_size(size: u64) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Fsize);
     let allows = |limit: Option<u64>| limit.is_none_or(|limit| limit >= size);
     if allows(current) {
@@ -70,6 +70,31 @@ pub fn allow_file_size(size: u64) -> io::Result<()> {
     } else {
         Err(io::ErrorKind::FileTooLarge.into())
     }
+}
+
+/// How large a file this process may write, as somebody set it.
+pub struct FileSizeLimit(Rlimit);
+
+impl FileSizeLimit {
+    /// The limit as it is now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(getrlimit(Resource::Fsize))
+    }
+
+    /// Sets the limit again that [`allow_file_size`] may have raised: it is for us, and not for a
+    /// program that takes our place.
+    pub fn restore(self) {
+        // It was the limit before, so nothing forbids it.
+        let _ = setrlimit(Resource::Fsize, self.0);
+    }
+}
+
+/// Lets a program take the place of this one: it keeps the process, and with it the parent, the
+/// terminal, the job control and the exit code. Returns only why that could not be.
+#[must_use]
+pub fn become_program(mut command: Command) -> io::Error {
+    command.exec()
 }
 
 /// Makes a rename or a new name in `directory` durable.
@@ -167,7 +192,7 @@ pub fn dies_with_its_container() -> bool {
 #[derive(Debug)]
 pub enum HandedOn {
     /// It runs, has the file, and outlives us.
-    Started,
+    Started(Child),
     /// This platform cannot do it; the caller has the file still.
     Impossible(File),
 }
@@ -208,7 +233,7 @@ pub fn start_worker(
     fcntl_setfd(&file, FdFlags::empty())?;
     let child = command.spawn();
     drop(file);
-    child.map(|_| HandedOn::Started)
+    child.map(HandedOn::Started)
 }
 
 /// A pipe that holds `input` and then ends: whatever becomes of us, its reader never waits.

@@ -106,7 +106,8 @@ pub struct EraseRequest {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub access_token: AccessToken,
-    pub expires: Timestamp,
+    /// Not known of a token that came from outside.
+    pub expires: Option<Timestamp>,
     /// The value of `DD_SITE`.
     pub site: String,
     pub api_url: String,

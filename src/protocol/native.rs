@@ -92,7 +92,9 @@ pub fn render(answer: &Answer, version: Option<Version>) -> String {
     }
     line("access_token", answer.access_token.expose());
     line("token_type", "Bearer");
-    line("expires_at", &answer.expires.seconds().to_string());
+    if let Some(expires) = answer.expires {
+        line("expires_at", &expires.seconds().to_string());
+    }
     line("site", &answer.site);
     line("api_url", &answer.api_url);
     if let Some(org) = &answer.org {
@@ -325,7 +327,7 @@ mod tests {
     fn an_answer_is_written_to_the_byte() {
         let answer = Answer {
             access_token: Secret::parse("-token".to_string()).unwrap(),
-            expires: Timestamp::from_millis(1_800_000_000_999),
+            expires: Some(Timestamp::from_millis(1_800_000_000_999)),
             site: "datadoghq.eu".into(),
             api_url: "https://api.datadoghq.eu".into(),
             org: OrgLabel::parse("Acme Inc."),
@@ -334,5 +336,7 @@ mod tests {
             site=datadoghq.eu\napi_url=https://api.datadoghq.eu\norg=Acme Inc.\n";
         assert_eq!(render(&answer, None), text);
         assert_eq!(render(&answer, Some(Version::V1)), format!("version=1\n{text}"));
+        let from_outside = Answer { expires: None, ..answer };
+        assert_eq!(render(&from_outside, None), text.replace("expires_at=1800000000\n", ""));
     }
 }

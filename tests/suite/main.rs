@@ -14,6 +14,8 @@ mod damaged_files;
 #[cfg(not(debug_assertions))]
 mod demo;
 mod disks;
+mod env;
+mod exec;
 #[cfg(not(debug_assertions))]
 mod guard;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
@@ -25,6 +27,7 @@ mod keychain;
 mod keyring;
 mod licences;
 mod lifecycle;
+mod outside;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod peers;
 // Its examples have a time of their own.

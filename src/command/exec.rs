@@ -1,0 +1,36 @@
+//! `dd-oauth exec`: becomes a program that finds the token in its environment.
+
+use std::process::Command;
+
+use crate::broker::Broker;
+use crate::cli::ExecFlags;
+use crate::error::{Error, ExecError};
+use crate::platform::{self, FileSizeLimit};
+use crate::program::Variables;
+use crate::protocol::GetRequest;
+
+/// Returns only where the program could not be started.
+pub fn run(broker: &Broker<'_>, flags: &ExecFlags) -> Result<(), Error> {
+    let limit = FileSizeLimit::now();
+    let (program, arguments) = flags.command.split_first().expect("clap demands a program");
+    let mut command = Command::new(program);
+    command.args(arguments);
+    prepare(broker, flags, &mut command)?;
+    limit.restore();
+    let error = platform::become_program(command);
+    Err(ExecError::not_started(program, error).into())
+}
+
+fn prepare(broker: &Broker<'_>, flags: &ExecFlags, command: &mut Command) -> Result<(), Error> {
+    let request = GetRequest { min_ttl: flags.get.min_ttl, ..GetRequest::default() };
+    let found = broker.get_to_keep(&request)?;
+    let answer = &found.answer;
+    let token = answer.access_token.expose();
+    let mut variables =
+        Variables::of(answer, &flags.variables.names, &answer.api_url, token).marked(found.origin);
+    if let Some(notice) = variables.mind_keys(broker.environment, flags.inherited_keys()) {
+        broker.terminal.say(&notice);
+    }
+    variables.apply(command);
+    Ok(())
+}
