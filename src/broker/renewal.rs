@@ -190,10 +190,8 @@ impl Broker<'_> {
     /// Starts a renewal that is due, unless one is under way. The caller has its answer already and
     /// hears of no failure: the next one will.
     pub fn renew_in_background(&self, due: &DueRenewal) {
-        let waits = self.environment.path("CI").is_some() || platform::dies_with_its_container();
-        if let Ok(UnderWay::Ours(worker)) = self.begin_renewal(due)
-            && waits
-        {
+        let Ok(UnderWay::Ours(worker)) = self.begin_renewal(due) else { return };
+        if self.environment.path("CI").is_some() || platform::dies_with_its_container() {
             wait_a_moment(due, worker);
         }
     }
