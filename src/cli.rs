@@ -135,6 +135,13 @@ pub enum Verb {
     /// Refresh the session whose lock was inherited; started by dd-oauth itself
     #[command(hide = true)]
     Worker { session: String, descriptor: i32 },
+    /// Serve a program whose process is named; started by dd-oauth itself
+    #[command(hide = true)]
+    Proxy {
+        #[arg(long)]
+        process: Option<u32>,
+        descriptors: Vec<i32>,
+    },
 }
 
 #[derive(Args, Clone, Default)]
@@ -158,6 +165,9 @@ pub struct ExecFlags {
     pub get: GetFlags,
     #[command(flatten)]
     pub variables: VariableFlags,
+    /// Put a proxy in front of the API, for a program that runs longer than a token lives
+    #[arg(long, conflicts_with = "min_ttl")]
+    pub live: bool,
     /// Hand no DD_API_KEY, DD_APP_KEY, DATADOG_API_KEY and DATADOG_APP_KEY on to the program
     #[arg(long)]
     pub without_keys: bool,

@@ -130,6 +130,8 @@ pub enum ExecError {
     NotPrepared { cause: Box<Error> },
     #[error("could not start {}: {source}", .program.display())]
     NotExecutable { program: OsString, source: std::io::Error },
+    #[error("could not start the proxy: {0}")]
+    NoProxy(std::io::Error),
     #[error("there is no program {}", .0.display())]
     NoProgram(OsString),
 }
@@ -139,7 +141,7 @@ impl ExecError {
     #[must_use]
     pub fn of(error: Error) -> Error {
         match error {
-            Error::Exec(_) => error,
+            Error::Exec(Self::NotExecutable { .. } | Self::NoProgram(_)) => error,
             cause => Self::NotPrepared { cause: Box::new(cause) }.into(),
         }
     }
@@ -158,6 +160,7 @@ impl ExecError {
     pub fn kind(&self) -> ExitKind {
         match self {
             Self::NotPrepared { .. } => ExitKind::NotPrepared,
+            Self::NoProxy(_) => ExitKind::Other,
             Self::NotExecutable { .. } => ExitKind::NotExecutable,
             Self::NoProgram(_) => ExitKind::NoProgram,
         }

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod error;
+pub mod live;
 pub mod lock;
 pub mod oauth;
 pub mod platform;

@@ -83,6 +83,20 @@ impl Variables {
         self
     }
 
+    /// Sees to it that requests to this machine go through no proxy that `environment` names.
+    pub fn reach_loopback(&mut self, environment: &Environment) {
+        const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+        if !PROXIES.iter().any(|name| environment.path(name).is_some()) {
+            return;
+        }
+        for name in ["NO_PROXY", "no_proxy"] {
+            let known = environment.path(name).unwrap_or_default();
+            let known = known.to_string_lossy();
+            let comma = if known.is_empty() { "" } else { "," };
+            self.set(name, &format!("{known}{comma}127.0.0.1"));
+        }
+    }
+
     /// Adds one.
     pub fn set(&mut self, name: &str, value: &str) {
         self.set.push((name.to_string(), value.to_string().into()));
@@ -140,6 +154,18 @@ mod tests {
         for bad in ["", "2X", "A B", "A=B", "Ä", "A-B", "DD_SITE", "DD_OAUTH_EXEC", "DD_API_KEY"] {
             assert!(VariableName::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_proxy_of_the_environment_is_not_asked_for_this_machine() {
+        let set = |variables: &[(&str, &str)]| {
+            let mut ours = Variables::default();
+            ours.reach_loopback(&Environment::of(variables));
+            ours.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        assert!(set(&[("NO_PROXY", "a")]).is_empty());
+        let expected = ["NO_PROXY=a.org,127.0.0.1", "no_proxy=127.0.0.1"];
+        assert_eq!(set(&[("http_proxy", "http://p"), ("NO_PROXY", "a.org")]), expected);
     }
 
     #[test]

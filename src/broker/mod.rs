@@ -28,7 +28,7 @@ use renewal::{Reason, Renewed};
 
 pub use choice::Standing;
 pub use forgetting::{AllLoggedOut, KeyMoved};
-pub use freshness::Need as TokenNeed;
+pub use freshness::{Horizon, Need as TokenNeed};
 pub use keeping::{Erased, LoggedOut, NotRevoked};
 pub use login::LoginWish;
 pub use outside::{INSIDE_EXEC, OutsideSource, OutsideToken};

@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, INSIDE_EXEC};
 use crate::cli::ExecFlags;
 use crate::error::{Error, ExecError};
+use crate::live::{self, Launched};
 use crate::platform::{self, FileSizeLimit};
 use crate::program::Variables;
 use crate::protocol::GetRequest;
@@ -25,9 +26,17 @@ fn prepare(broker: &Broker<'_>, flags: &ExecFlags, command: &mut Command) -> Res
     let request = GetRequest { min_ttl: flags.get.min_ttl, ..GetRequest::default() };
     let found = broker.get_to_keep(&request)?;
     let answer = &found.answer;
-    let token = answer.access_token.expose();
-    let mut variables =
-        Variables::of(answer, &flags.variables.names, &answer.api_url, token).marked(found.origin);
+    let names = &flags.variables.names;
+    let mut variables = if flags.live {
+        let Launched { url, credential } = live::launch(answer, broker.config)?;
+        let mut variables = Variables::of(answer, names, &url, credential.expose());
+        variables.set(INSIDE_EXEC, "1");
+        variables.reach_loopback(broker.environment);
+        variables
+    } else {
+        let token = answer.access_token.expose();
+        Variables::of(answer, names, &answer.api_url, token).marked(found.origin)
+    };
     if let Some(notice) = variables.mind_keys(broker.environment, flags.inherited_keys()) {
         broker.terminal.say(&notice);
     }

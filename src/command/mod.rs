@@ -8,6 +8,7 @@ mod key;
 mod list;
 mod login;
 mod logout;
+mod proxy;
 mod refresh;
 mod status;
 mod store_and_erase;
@@ -62,6 +63,7 @@ fn run_verb(line: CommandLine, environment: &Environment, clock: Clock) -> Resul
         Some(Verb::Exec(flags)) => exec::run(&broker, &flags),
         Some(Verb::Env(flags)) => env::run(&broker, &flags),
         Some(Verb::Refresh) => refresh::run(&broker),
+        Some(Verb::Proxy { process, descriptors }) => proxy::run(&broker, &descriptors, process),
         Some(Verb::Worker { session, descriptor }) => worker::run(&broker, &session, descriptor),
     }
 }

@@ -18,7 +18,7 @@ use crate::site::{Site, VanityHost};
 pub use authorize::{Authorization, Redirect, Returned};
 pub use browser::Browser;
 pub use callback::{Callback, CallbackListener, REGISTERED_PORTS, redirect_uri};
-pub use http::{Http, HttpError, Reply, block_on};
+pub use http::{Http, HttpError, Reply, block_on, causes, streaming_client};
 pub use page::Page;
 pub use registration::register;
 pub use revoke::{TokenHint, revoke};

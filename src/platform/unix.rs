@@ -255,9 +255,17 @@ pub fn take_stdin() -> io::Result<File> {
 }
 
 /// The running program itself: the path that it was started by may lead to a newer one by now.
-fn own_executable() -> io::Result<std::path::PathBuf> {
+pub(super) fn own_executable() -> io::Result<std::path::PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Ok(running.to_path_buf()) } else { std::env::current_exe() }
+}
+
+/// Does [`leave_caller`] with one file.
+///
+/// # Errors
+/// Where `kept` is not an open descriptor.
+pub fn detach(kept: RawFd) -> io::Result<File> {
+    leave_caller(&[kept])?.pop().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// Leaves the session and process group of whoever started us, so that their Ctrl-C and hang-up
@@ -265,22 +273,27 @@ fn own_executable() -> io::Result<std::path::PathBuf> {
 /// an open one would keep, say, the lock of a cron job held.
 ///
 /// # Errors
-/// Where `kept` is not an open descriptor.
-pub fn detach(kept: RawFd) -> io::Result<File> {
+/// Where one of `kept` is not an open descriptor.
+pub(super) fn leave_caller(kept: &[RawFd]) -> io::Result<Vec<File>> {
     // Fails only where we lead a process group already, which then is not our caller's.
     let _ = rustix::process::setsid();
     for descriptor in listed_descriptors()? {
-        if descriptor > 2 && descriptor != kept && is_open(descriptor) {
+        if descriptor > 2 && !kept.contains(&descriptor) && is_open(descriptor) {
             // SAFETY: this runs first in the worker; nothing in this process owns any descriptor
             // yet, so none that is in use can be closed under its owner.
             unsafe { rustix::io::close(descriptor) };
         }
     }
-    if kept <= 2 || !is_open(kept) {
-        return Err(io::ErrorKind::InvalidInput.into());
+    let mut files: Vec<File> = Vec::new();
+    for descriptor in kept {
+        let owned = files.iter().any(|file| file.as_raw_fd() == *descriptor);
+        if *descriptor <= 2 || owned || !is_open(*descriptor) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: it is open (just seen), it was handed to us, and nothing else in us owns it.
+        files.push(unsafe { File::from_raw_fd(*descriptor) });
     }
-    // SAFETY: it is open (just seen), it was handed to us, and nothing else in us owns it.
-    Ok(unsafe { File::from_raw_fd(kept) })
+    Ok(files)
 }
 
 /// Descriptors of this process, and the one by which they were listed, which is closed by now.
