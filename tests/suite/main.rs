@@ -27,6 +27,7 @@ mod keychain;
 mod keyring;
 mod licences;
 mod lifecycle;
+mod live;
 mod outside;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod peers;
