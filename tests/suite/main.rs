@@ -9,6 +9,7 @@ mod bad_settings;
 mod callback;
 mod canaries;
 mod contrib;
+mod contrib_builds;
 mod damaged_files;
 // What is said of the release is tested on the release build.
 #[cfg(not(debug_assertions))]
@@ -25,6 +26,7 @@ mod kernel_keyring;
 mod key_move;
 mod keychain;
 mod keyring;
+mod keys;
 mod licences;
 mod lifecycle;
 mod live;
@@ -36,5 +38,6 @@ mod peers;
 mod protocol_document;
 mod storm;
 mod surroundings;
+mod terraform;
 mod trouble;
 mod worker;
