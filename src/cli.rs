@@ -168,6 +168,10 @@ pub struct ExecFlags {
     /// Put a proxy in front of the API, for a program that runs longer than a token lives
     #[arg(long, conflicts_with = "min_ttl")]
     pub live: bool,
+    /// Put the API key and application key that are stored for the site into DD_API_KEY and
+    /// DD_APP_KEY, for what takes no token
+    #[arg(long)]
+    pub with_keys: bool,
     /// Hand no DD_API_KEY, DD_APP_KEY, DATADOG_API_KEY and DATADOG_APP_KEY on to the program
     #[arg(long)]
     pub without_keys: bool,

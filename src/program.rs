@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::broker::{INSIDE_EXEC, Origin};
 use crate::config::Environment;
-use crate::protocol::Answer;
+use crate::protocol::{Answer, KeyAnswer};
 
 /// Where Datadog's Terraform provider (the first two), its API clients (the first) and its command
 /// line look for a bearer token.
@@ -94,6 +94,14 @@ impl Variables {
             let known = known.to_string_lossy();
             let comma = if known.is_empty() { "" } else { "," };
             self.set(name, &format!("{known}{comma}127.0.0.1"));
+        }
+    }
+
+    /// Adds a key pair.
+    pub fn add_keys(&mut self, keys: &KeyAnswer) {
+        self.set("DD_API_KEY", keys.api_key.expose());
+        if let Some(app_key) = &keys.app_key {
+            self.set("DD_APP_KEY", app_key.expose());
         }
     }
 

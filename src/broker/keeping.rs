@@ -99,7 +99,7 @@ impl Broker<'_> {
 
     /// A token that comes from the caller may go back to this machine; to a foreign host only
     /// where the user trusts it.
-    fn ensure_storable(&self, site: &SiteName) -> Result<(), Error> {
+    pub(super) fn ensure_storable(&self, site: &SiteName) -> Result<(), Error> {
         let loopback = matches!(site, SiteName::Site(site) if site.is_loopback());
         self.ensure_trusted(site, loopback)
     }

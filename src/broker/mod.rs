@@ -5,6 +5,7 @@ mod choice;
 mod forgetting;
 mod freshness;
 mod keeping;
+mod keys;
 mod login;
 mod outside;
 mod refresh;
@@ -84,6 +85,8 @@ pub enum BrokerError {
         "no token with {} s of life can be promised: nothing says how long the one of {source_name} lives; demand nothing", .demand.as_secs()
     )]
     UnknownLife { source_name: OutsideSource, demand: Duration },
+    #[error("no API key is stored for {name}: give one to `dd-oauth store`, with kind=api-key")]
+    NoKeyPair { name: String },
     #[error("could not start the refresh: {0}")]
     NoWorker(std::io::Error),
     #[error(
@@ -101,7 +104,7 @@ impl BrokerError {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::LoginRequired { .. } => ExitKind::LoginRequired,
+            Self::LoginRequired { .. } | Self::NoKeyPair { .. } => ExitKind::LoginRequired,
             Self::Ambiguous(_)
             | Self::NeverThatLong { .. }
             | Self::UnknownLife { .. }

@@ -8,7 +8,8 @@ use crate::error::{Error, ExecError};
 use crate::live::{self, Launched};
 use crate::platform::{self, FileSizeLimit};
 use crate::program::Variables;
-use crate::protocol::GetRequest;
+use crate::protocol::{GetRequest, Target};
+use crate::site::{Site, SiteName};
 
 /// Returns only where the program could not be started.
 pub fn run(broker: &Broker<'_>, flags: &ExecFlags) -> Result<(), Error> {
@@ -37,6 +38,11 @@ fn prepare(broker: &Broker<'_>, flags: &ExecFlags, command: &mut Command) -> Res
         let token = answer.access_token.expose();
         Variables::of(answer, names, &answer.api_url, token).marked(found.origin)
     };
+    if flags.with_keys {
+        let site = SiteName::Site(Site::parse(&answer.site)?);
+        let target = Target { site: Some(site), org: answer.org.clone() };
+        variables.add_keys(&broker.get_keys(&target)?);
+    }
     if let Some(notice) = variables.mind_keys(broker.environment, flags.inherited_keys()) {
         broker.terminal.say(&notice);
     }

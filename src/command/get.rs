@@ -5,7 +5,7 @@ use crate::broker::Broker;
 use crate::cli::GetFlags;
 use crate::error::Error;
 use crate::platform;
-use crate::protocol::{GetRequest, native};
+use crate::protocol::{GetKeysRequest, GetRequest, native};
 
 pub fn run(broker: &Broker<'_>, request: GetRequest, flags: &GetFlags) -> Result<(), Error> {
     let request = GetRequest { min_ttl: request.min_ttl.or(flags.min_ttl), ..request };
@@ -16,4 +16,9 @@ pub fn run(broker: &Broker<'_>, request: GetRequest, flags: &GetFlags) -> Result
         broker.renew_in_background(&due);
     }
     Ok(())
+}
+
+pub fn keys(broker: &Broker<'_>, request: &GetKeysRequest) -> Result<(), Error> {
+    let answer = broker.get_keys(&request.target)?;
+    print(&native::render_keys(&answer, request.version))
 }

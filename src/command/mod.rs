@@ -78,6 +78,9 @@ fn operate(
         Request::Get(request) => get::run(broker, request, flags),
         Request::Store(request) => store_and_erase::store(broker, request),
         Request::Erase(request) => store_and_erase::erase(broker, &request),
+        Request::GetKeys(request) => get::keys(broker, &request),
+        Request::StoreKeys(request) => broker.store_keys(request),
+        Request::EraseKeys(target) => store_and_erase::erase_keys(broker, &target),
     }
 }
 

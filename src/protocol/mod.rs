@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::scope::Scopes;
-use crate::secret::{AccessToken, RefreshToken};
+use crate::secret::{AccessToken, ApiKey, ApplicationKey, RefreshToken};
 use crate::session::{ClientId, OrgLabel};
 use crate::site::SiteName;
 
@@ -63,6 +63,9 @@ pub enum Request {
     Get(GetRequest),
     Store(StoreRequest),
     Erase(EraseRequest),
+    GetKeys(GetKeysRequest),
+    StoreKeys(StoreKeysRequest),
+    EraseKeys(Target),
 }
 
 /// Asks for a fresh access token.
@@ -100,6 +103,33 @@ pub struct EraseRequest {
     pub target: Target,
     /// With it, only this token is rejected, and only while it is still the stored one.
     pub access_token: Option<AccessToken>,
+}
+
+/// Asks for a key pair.
+#[derive(Clone, Debug, Default)]
+pub struct GetKeysRequest {
+    pub target: Target,
+    /// The version to say in the answer, where the request named one.
+    pub version: Option<Version>,
+}
+
+/// Takes over a key pair.
+#[derive(Debug)]
+pub struct StoreKeysRequest {
+    pub target: Target,
+    pub api_key: ApiKey,
+    pub app_key: Option<ApplicationKey>,
+}
+
+/// The answer to [`GetKeysRequest`].
+#[derive(Clone, Debug)]
+pub struct KeyAnswer {
+    pub api_key: ApiKey,
+    pub app_key: Option<ApplicationKey>,
+    /// The value of `DD_SITE`.
+    pub site: String,
+    pub api_url: String,
+    pub org: Option<OrgLabel>,
 }
 
 /// The answer to [`GetRequest`].

@@ -9,6 +9,7 @@
 //! Everything before the nonce is associated data of the encryption, so neither part can be
 //! exchanged for that of another session.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -102,7 +103,7 @@ pub fn write(session: &Session, key: &SealingKey) -> Result<Vec<u8>, StorageErro
 
 /// Reads the public part of the file at `path`.
 pub fn read_head(bytes: &[u8], path: &Path) -> Result<SessionHead, StorageError> {
-    let (_, head, _) = split(bytes, path)?;
+    let (_, head, _) = split::<Head>(bytes, path, MAGIC, FORMAT)?;
     let (name, _) = understand(&head, path)?;
     Ok(SessionHead { name, vanity_host: head.vanity_host, expires: head.expires })
 }
@@ -114,7 +115,7 @@ pub fn read(
     expected: &SessionName,
     key: &SealingKey,
 ) -> Result<Session, StorageError> {
-    let (public, head, sealed) = split(bytes, path)?;
+    let (public, head, sealed) = split::<Head>(bytes, path, MAGIC, FORMAT)?;
     if head.key != key.fingerprint() {
         return Err(StorageError::OtherKey { path: path.to_path_buf() });
     }
@@ -153,20 +154,26 @@ pub fn read(
     })
 }
 
-/// Public part, head, and sealed body.
-fn split<'a>(bytes: &'a [u8], path: &Path) -> Result<(&'a [u8], Head, &'a [u8]), StorageError> {
+/// Public part, head, and sealed body of a file that begins with `magic` and is of this format.
+pub fn split<'a, Head: DeserializeOwned>(
+    bytes: &'a [u8],
+    path: &Path,
+    magic: &str,
+    known: u32,
+) -> Result<(&'a [u8], Head, &'a [u8]), StorageError> {
     let damaged = |why| StorageError::Corrupt { path: path.to_path_buf(), why };
     let cut = || damaged("was cut short");
     let rest =
-        bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| damaged("is not a session file"))?;
+        bytes.strip_prefix(magic.as_bytes()).ok_or_else(|| damaged("is no file of this kind"))?;
     let format_end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;
-    let format = std::str::from_utf8(&rest[..format_end]).ok().and_then(|text| text.parse().ok());
+    let format = std::str::from_utf8(&rest[..format_end]).ok();
+    let format = format.and_then(|text| text.parse::<u32>().ok());
     match format {
-        Some(FORMAT) => {}
-        Some(newer) if newer > FORMAT => {
+        Some(format) if format == known => {}
+        Some(newer) if newer > known => {
             return Err(StorageError::Newer { path: path.to_path_buf() });
         }
-        _ => return Err(damaged("is not a session file")),
+        _ => return Err(damaged("is no file of this kind")),
     }
     let rest = &rest[format_end + 1..];
     let head_end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;
