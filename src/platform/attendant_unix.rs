@@ -62,6 +62,8 @@ pub fn start_attendant(
         fcntl_setfd(descriptor, FdFlags::empty())?;
         command.arg(descriptor.as_raw_fd().to_string());
     }
+    // Nobody would see what it asks, and a request of the program must not wait for a login.
+    command.env("DD_OAUTH_INTERACTIVE", "never");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     // Nothing else is started while these two can be inherited.
     let mut starter = command.spawn()?;
