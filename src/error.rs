@@ -3,18 +3,22 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::broker::BrokerError;
 use crate::config::ConfigError;
 use crate::lock::LockError;
 use crate::oauth::{HttpError, LoginError};
 use crate::protocol::RequestError;
+use crate::protocol::docker::DockerError;
 use crate::scope::ScopeError;
-use crate::session::{ForgetKeyError, KeychainError, StorageError};
+use crate::session::{ForgetKeyError, ImportError, KeychainError, StorageError};
 use crate::shell::NotExpressible;
 use crate::site::SiteError;
 
 /// The exit codes of `dd-oauth`; `protocol.md` promises them to callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ExitKind {
     /// Anything without a code of its own.
     Other,
@@ -81,6 +85,8 @@ pub enum Error {
     Broker(#[from] BrokerError),
     #[error(transparent)]
     ForgetKey(#[from] ForgetKeyError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// Something may be in the keychain that is not shown.
     #[error("could not look into the keychain: {0}")]
     KeychainUnseen(KeychainError),
@@ -91,6 +97,9 @@ pub enum Error {
     /// The file that hands the token over to others could not be written.
     #[error("could not write to {}: {source}", .path.display())]
     NotHandedOver { path: PathBuf, source: std::io::Error },
+    /// What docker is told on standard output.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
     /// Standard output could not be written, so the caller has no answer.
     #[error("could not write the answer to standard output: {0}")]
     Output(std::io::Error),
@@ -100,6 +109,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// As docker is told of it.
+    #[must_use]
+    pub fn for_docker(self) -> Self {
+        match self {
+            // Without standard output there is no telling.
+            Self::Docker(_) | Self::Output(_) => self,
+            error => DockerError::Other(error.to_string()).into(),
+        }
+    }
+
     /// Which exit code tells the caller what to do about it.
     #[must_use]
     pub fn kind(&self) -> ExitKind {
@@ -118,7 +137,10 @@ impl Error {
             Self::Login(error) => error.kind(),
             Self::Broker(error) => error.kind(),
             Self::Exec(error) => error.kind(),
-            Self::NotHandedOver { .. } | Self::Output(_) | Self::Input(_) => ExitKind::Other,
+            Self::Import(error) => error.kind(),
+            Self::NotHandedOver { .. } | Self::Docker(_) | Self::Output(_) | Self::Input(_) => {
+                ExitKind::Other
+            }
         }
     }
 }

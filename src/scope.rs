@@ -14,6 +14,9 @@ const DEFAULT: &str = "dashboards_read dashboards_write monitors_read monitors_w
     user_access_read user_self_profile_read cases_read cases_write events_read logs_read_data \
     logs_read_index_data metrics_read timeseries_query usage_read";
 
+/// Those of [`DEFAULT`] that change something, though they do not end in `_write`.
+const CHANGING: [&str; 2] = ["monitors_downtime", "slos_corrections"];
+
 /// An ordered set of scope names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(Vec<String>);
@@ -50,6 +53,55 @@ impl Scopes {
         Self(DEFAULT.split_ascii_whitespace().map(String::from).collect())
     }
 
+    /// The default set without what can change anything.
+    #[must_use]
+    pub fn read_only_set() -> Self {
+        let changes = |scope: &str| scope.ends_with("_write") || CHANGING.contains(&scope);
+        Self::default_set().filtered(|scope| !changes(scope))
+    }
+
+    /// Those for which `wanted` holds.
+    #[must_use]
+    pub fn filtered(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|scope| wanted(scope)).cloned().collect())
+    }
+
+    /// Those that `others` lacks.
+    #[must_use]
+    pub fn without(&self, others: &Self) -> Self {
+        self.filtered(|scope| !others.contains(scope))
+    }
+
+    /// These, and those of `others` that are not among them.
+    #[must_use]
+    pub fn with(&self, others: &Self) -> Self {
+        let more = others.without(self);
+        Self(self.0.iter().chain(&more.0).cloned().collect())
+    }
+
+    /// Those that a sentence of a server names as whole words.
+    #[must_use]
+    pub fn named_in(&self, sentence: &str) -> Self {
+        let part = |c: char| c.is_ascii_alphanumeric() || "_-.:/".contains(c);
+        let words: Vec<_> = sentence
+            .split(|c: char| !part(c))
+            .map(|word| word.trim_matches(['.', ':', '-', '/']))
+            .collect();
+        self.filtered(|scope| words.contains(&scope))
+    }
+
+    /// Whether this scope is among them.
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.iter().any(|known| known == scope)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// In order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
@@ -76,6 +128,31 @@ mod tests {
     fn the_default_set_is_well_formed() {
         assert_eq!(Scopes::parse(DEFAULT).unwrap(), Scopes::default_set());
         assert_eq!(Scopes::default_set().iter().count(), 37);
+    }
+
+    #[test]
+    fn the_read_only_set_changes_nothing() {
+        let read_only = Scopes::read_only_set();
+        assert_eq!(read_only.len(), 25);
+        assert!(read_only.contains("timeseries_query") && read_only.contains("logs_read_data"));
+        let rest = Scopes::default_set().without(&read_only);
+        assert_eq!(read_only.with(&rest).len(), 37);
+        for changing in ["dashboards_write", "monitors_downtime", "slos_corrections"] {
+            assert!(rest.contains(changing), "{changing}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_names_whole_scopes_only() {
+        let asked = Scopes::parse("apm_read apm_read_data x:y logs").unwrap();
+        let named = |sentence: &str| asked.named_in(sentence).to_string();
+        assert_eq!(
+            named("The following scopes are not recognized: apm_read, logs."),
+            "apm_read logs"
+        );
+        assert_eq!(named("unknown scope \"x:y\""), "x:y");
+        assert_eq!(named("apm_read_other"), "");
+        assert_eq!(named(""), "");
     }
 
     #[test]

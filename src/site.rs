@@ -215,6 +215,26 @@ impl Site {
         REGIONS.iter().find(|region| region.site == domain).map(Self::Datadog)
     }
 
+    /// The site at an address, to the letter but for upper and lower case: `https` to one of the
+    /// hosts of Datadog's table, to a loopback site, or to the API host of a site that is not
+    /// Datadog's. Nothing is decoded or tidied up, so that nobody means another host by the same
+    /// text. `authority` is the host, with its port if it has one (RFC 3986, section 3.2).
+    #[must_use]
+    pub fn at(scheme: &str, authority: &str) -> Option<Self> {
+        let (scheme, authority) = (scheme.to_ascii_lowercase(), authority.to_ascii_lowercase());
+        let named = |text: &str| Self::parse(text).ok().filter(|site| site.to_string() == text);
+        let loopback = named(&format!("{scheme}://{authority}")).filter(Self::is_loopback);
+        if loopback.is_some() || scheme != "https" {
+            return loopback;
+        }
+        let host = authority.strip_suffix(":443").unwrap_or(&authority);
+        if let Some(region) = REGIONS.iter().find(|region| region.answers_to(host)) {
+            return Some(Self::Datadog(region));
+        }
+        let foreign = host.strip_prefix("api.").and_then(named);
+        foreign.filter(|site| matches!(site, Self::Foreign(_)))
+    }
+
     /// What people call it: `EU1`, or the site itself where it has no short name.
     #[must_use]
     pub fn label(&self) -> String {
@@ -258,6 +278,12 @@ impl Site {
     #[must_use]
     pub fn is_plain_http(&self) -> bool {
         matches!(self, Self::Loopback(LoopbackOrigin(origin)) if origin.starts_with("http:"))
+    }
+
+    /// Whether it is in Datadog's own table.
+    #[must_use]
+    pub fn is_datadog(&self) -> bool {
+        matches!(self, Self::Datadog(_))
     }
 
     /// Whether it is on this machine.
@@ -357,6 +383,46 @@ mod tests {
         }
         for text in ["127.0.0.1:4000", "http://127.0.0.1"] {
             assert_eq!(SiteName::parse(text), Err(SiteError::LoopbackWithoutPort(text.into())));
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_host_of_the_site_to_the_letter() {
+        let at = |scheme: &str, authority: &str| {
+            Site::at(scheme, authority).map(|site| site.to_string())
+        };
+        for region in &REGIONS {
+            for host in [region.site, region.web_host, region.api_host] {
+                assert_eq!(at("https", host).as_deref(), Some(region.site), "{host}");
+                assert_eq!(at("http", host), None, "{host} without encryption");
+            }
+        }
+        assert_eq!(at("HTTPS", "API.datadoghq.EU:443").as_deref(), Some("datadoghq.eu"));
+        let loopback = "http://127.0.0.1:4000";
+        assert_eq!(at("http", "127.0.0.1:4000").as_deref(), Some(loopback));
+        assert_eq!(at("https", "api.dd.example.org").as_deref(), Some("dd.example.org"));
+        for (scheme, authority) in [
+            ("https", ""),
+            ("", "api.datadoghq.eu"),
+            ("https", "acme.datadoghq.eu"),
+            ("https", "api.datadoghq.eu:8443"),
+            ("https", "api.datadoghq.eu."),
+            ("https", "user@api.datadoghq.eu"),
+            ("https", "%61pi.datadoghq.eu"),
+            ("https", "api.datadog\thq.eu"),
+            ("https", "EU1"),
+            ("https", "dd.example.org"),
+            ("https", "api.dd.example.org:8443"),
+            ("https", "api.%64d.example.org"),
+            ("https", "api.acme.datadoghq.eu"),
+            ("http", "127.0.0.1"),
+            ("http", "127.0.0.1:04000"),
+            ("http", "127.1:4000"),
+            ("http", "localhost:4000"),
+            ("ftp", "127.0.0.1:4000"),
+            ("https://127.0.0.1:1/#", "127.0.0.1:4000"),
+        ] {
+            assert_eq!(at(scheme, authority), None, "{scheme} {authority}");
         }
     }
 

@@ -1,19 +1,35 @@
-//! The person at the terminal: whether there is one, and what they are told.
+//! The person at the terminal: whether there is one, what they are told, and what they paste.
 
-use std::io::{self, IsTerminal, Write};
+use std::cell::Cell;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use tokio::sync::mpsc;
 
 use crate::config::{Environment, Interactive};
 use crate::lock::Holder;
-use crate::platform;
+use crate::platform::{self, Keyboard};
 use crate::session::Patience;
 
 /// For finding the window that asks, and the password.
 const UNLOCK_LIMIT: Duration = Duration::from_mins(1);
+/// Between two looks whether anybody still waits for a line.
+const NEXT_LOOK: Duration = Duration::from_millis(100);
+
+/// As long as a login may take.
+const ANSWER_LIMIT: Duration = Duration::from_mins(5);
+const LONGEST_ANSWER: u64 = 1024;
 
 /// Standard error, on which everything but an answer is said.
 pub struct Terminal {
     person: bool,
+    terminal: bool,
+    /// Whether a line of it can be written over.
+    redraws: bool,
+    /// The seconds of the countdown, where it stands on the last line.
+    counting: Cell<Option<u128>>,
 }
 
 impl Terminal {
@@ -21,8 +37,21 @@ impl Terminal {
     /// nothing says that this is a build server.
     #[must_use]
     pub fn of_process(environment: &Environment) -> Self {
-        let visible = io::stderr().is_terminal() && platform::stderr_is_in_foreground();
-        Self { person: visible && environment.path("CI").is_none() }
+        let terminal = io::stderr().is_terminal();
+        let visible = terminal && platform::stderr_is_in_foreground();
+        let dumb = environment.path("TERM").is_some_and(|term| term.as_os_str() == "dumb");
+        Self {
+            person: visible && environment.path("CI").is_none(),
+            terminal,
+            redraws: terminal && !dumb,
+            counting: Cell::new(None),
+        }
+    }
+
+    /// Standard error of a caller behind which no person waits, whatever it looks like.
+    #[must_use]
+    pub fn unattended() -> Self {
+        Self { person: false, terminal: false, redraws: false, counting: Cell::new(None) }
     }
 
     /// Whether a login may be started that nobody typed.
@@ -41,8 +70,26 @@ impl Terminal {
         if self.person { Patience { limit: UNLOCK_LIMIT, notice: Some(tell) } } else { usual }
     }
 
+    /// Asks a person who can see it a question, and waits for the line that answers it: yes, no,
+    /// or nothing of both.
+    #[must_use]
+    pub fn ask(&self, question: &str) -> Option<bool> {
+        let question = without_control_characters(question);
+        let _ = write!(io::stderr(), "dd-oauth: {question} [y/n] ");
+        let input = io::stdin();
+        platform::wait_for_input(&input, ANSWER_LIMIT).ok()?;
+        let mut line = String::new();
+        input.lock().take(LONGEST_ANSWER).read_line(&mut line).ok()?;
+        match line.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Some(true),
+            "n" | "no" => Some(false),
+            _ => None,
+        }
+    }
+
     /// As [`tell`].
     pub fn say(&self, line: &str) {
+        self.end_countdown();
         tell(line);
     }
 
@@ -57,6 +104,82 @@ impl Terminal {
             Some(holder) => self.say(&format!("waiting for {holder}")),
             None => self.say("waiting for another dd-oauth process"),
         }
+    }
+
+    /// Shows the time that is left, and what for, on the last line of a terminal that is ours to
+    /// use. Only the time is written over, so that what the person types behind it stays.
+    pub fn count_down(&self, left: Duration, what: &str) {
+        if !self.redraws || !platform::stderr_is_in_foreground() {
+            return;
+        }
+        // Rounded up, so that the last second that is shown is 0:01.
+        let seconds = left.as_millis().div_ceil(1000);
+        if self.counting.get() == Some(seconds) {
+            return;
+        }
+        let time = format!("[{}:{:02}]", seconds / 60, seconds % 60);
+        // Save and restore the cursor, as DEC terminals and all after them do.
+        let _ = if self.counting.replace(Some(seconds)).is_some() {
+            write!(io::stderr(), "\x1b7\r{time}\x1b8")
+        } else {
+            write!(io::stderr(), "\r{time} {what} ")
+        };
+    }
+
+    /// The person ended the last line with the Enter key.
+    pub fn line_was_entered(&self) {
+        self.counting.set(None);
+    }
+
+    /// Takes the countdown off the terminal.
+    pub fn end_countdown(&self) {
+        if self.counting.take().is_some() {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+
+    /// What the person will paste into the terminal; nothing where there is none that is ours.
+    #[must_use]
+    pub fn pasted_lines(&self) -> Option<PastedLines> {
+        let ours = self.terminal && platform::stderr_is_in_foreground();
+        ours.then(Keyboard::of_terminal).flatten().map(PastedLines::of)
+    }
+}
+
+/// Lines that a person pastes, until this is dropped.
+pub struct PastedLines {
+    lines: mpsc::UnboundedReceiver<String>,
+    over: Arc<AtomicBool>,
+}
+
+impl PastedLines {
+    /// Reads lines on a thread of its own, which a silent person holds up and nobody else.
+    #[must_use]
+    pub fn of(mut keyboard: Keyboard) -> Self {
+        let (sender, lines) = mpsc::unbounded_channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                match keyboard.line(NEXT_LOOK) {
+                    Ok(Some(line)) => drop(sender.send(line)),
+                    Ok(None) => {}
+                    Err(_) => return,
+                }
+            }
+        });
+        Self { lines, over }
+    }
+
+    /// The next line; nothing once no more can come.
+    pub async fn next(&mut self) -> Option<String> {
+        self.lines.recv().await
+    }
+}
+
+impl Drop for PastedLines {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -95,7 +218,9 @@ mod tests {
             (true, Interactive::Never, false),
             (false, Interactive::Always, true),
         ] {
-            assert_eq!(Terminal { person }.may_interact(interactive), may);
+            let terminal =
+                Terminal { person, terminal: false, redraws: false, counting: Cell::new(None) };
+            assert_eq!(terminal.may_interact(interactive), may);
         }
     }
 }

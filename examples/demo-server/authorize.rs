@@ -106,8 +106,11 @@ fn check(
     if refused.is_empty() {
         Ok(())
     } else {
-        let names = refused.join(", ");
-        let why = format!("The following scopes are not recognized: {names}");
+        let why = if state.settings.name_refused_scopes {
+            format!("The following scopes are not recognized: {}", refused.join(", "))
+        } else {
+            String::new()
+        };
         Err(("invalid_scope", why))
     }
 }

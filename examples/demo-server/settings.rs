@@ -13,6 +13,8 @@ pub struct Settings {
     /// `state`. A null takes the parameter away.
     pub callback: Map<String, Value>,
     pub refuse_scopes: Vec<String>,
+    /// Whether a refusal says which scopes it is about.
+    pub name_refused_scopes: bool,
     /// Whether clients can register at all.
     pub registration: bool,
 }
@@ -26,6 +28,7 @@ pub struct Change {
     grant_repetition: Option<bool>,
     callback: Option<Map<String, Value>>,
     refuse_scopes: Option<Vec<String>>,
+    name_refused_scopes: Option<bool>,
     registration: Option<bool>,
 }
 
@@ -39,6 +42,7 @@ impl Settings {
             policy: Policy { access_ttl, rotate: true, grant_repetition: false },
             callback: callback.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
             refuse_scopes: Vec::new(),
+            name_refused_scopes: true,
             registration: true,
         }
     }
@@ -50,6 +54,7 @@ impl Settings {
         set(&mut policy.grant_repetition, change.grant_repetition);
         set(&mut self.callback, change.callback);
         set(&mut self.refuse_scopes, change.refuse_scopes);
+        set(&mut self.name_refused_scopes, change.name_refused_scopes);
         set(&mut self.registration, change.registration);
     }
 }

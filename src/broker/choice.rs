@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::freshness::life_left;
 use super::{Broker, BrokerError};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -62,12 +63,67 @@ impl Broker<'_> {
         }
     }
 
+    /// Whether somebody said that a target is one of ours: Datadog did, or it has a session.
+    ///
+    /// # Errors
+    /// Where several sessions fit, or the store cannot be read.
+    pub fn knows(&self, target: &Target) -> Result<bool, Error> {
+        if matches!(&target.site, Some(SiteName::Site(site)) if site.is_datadog()) {
+            return Ok(true);
+        }
+        let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(false) };
+        Ok(Self::choose(&installation, &self.wanted(target))?.is_some())
+    }
+
     /// The stored session that a human command is about.
     ///
     /// # Errors
-    /// Where several fit, or the store cannot be read.
+    /// Where several fit, the login went elsewhere, or the store cannot be read.
     pub fn chosen(&self, installation: &Installation) -> Result<Option<SessionName>, Error> {
-        Self::choose(installation, &self.wanted(&Target::default()))
+        let wanted = self.wanted(&Target::default());
+        let chosen = Self::choose(installation, &wanted)?;
+        if chosen.is_none() {
+            Self::ensure_not_elsewhere(installation, &wanted)?;
+        }
+        Ok(chosen)
+    }
+
+    /// Checks that a `get` would find a token in `session`, or could renew it.
+    ///
+    /// # Errors
+    /// Why it could not, as `get` would say it.
+    pub fn ensure_obtainable(&self, session: &Session, standing: Standing) -> Result<(), Error> {
+        let now = self.clock.now();
+        if life_left(&session.access, now).is_some() {
+            return Ok(());
+        }
+        let name = session.name.clone();
+        match standing {
+            Standing::Live => Ok(()),
+            Standing::Waiting { message, retry_in } => {
+                Err(BrokerError::NotRenewed { name, message, retry_in }.into())
+            }
+            over => {
+                let site = SiteName::Site(name.site.clone());
+                let command = login_command(&site, name.org.as_ref());
+                let why = over.explain(&name, now);
+                Err(BrokerError::LoginRequired { why, command }.into())
+            }
+        }
+    }
+
+    /// Fails where the site that is named has no session because its login came back from
+    /// another: the person is logged in, only elsewhere.
+    pub(super) fn ensure_not_elsewhere(
+        installation: &Installation,
+        wanted: &Wanted,
+    ) -> Result<(), Error> {
+        let Some(SiteName::Site(asked)) = &wanted.site else { return Ok(()) };
+        let names = SessionStore::of(installation).elsewhere(asked, wanted.org.as_ref())?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(BrokerError::LoggedInElsewhere { asked: asked.clone(), names }.into())
     }
 
     /// The error of a command that needs a session and found none.

@@ -6,8 +6,10 @@ use crate::clock::Deadline;
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::session::{
-    Installation, KeyCopies, KeyHome, KeyPlace, SessionName, SessionStore, StorageError,
+    Installation, KeyCopies, KeyHome, KeyPlace, Registrations, SessionName, SessionStore,
+    StorageError,
 };
+use crate::site::Site;
 
 /// What a logout of everything did.
 #[derive(Default)]
@@ -101,6 +103,20 @@ impl Broker<'_> {
                 None => not_forgotten.into(),
             }),
         }
+    }
+
+    /// Forgets the OAuth client of this installation at `site`.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn forget_client(&self, site: &Site) -> Result<(), Error> {
+        let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(()) };
+        let registrations = Registrations::of(&installation);
+        let deadline = Deadline::after(WRITE_LIMIT);
+        let mut notice = |holder: Option<&_>| self.terminal.say_waiting(holder);
+        let path = registrations.lock_path(site);
+        let lock = Lock::hold(&path, "logout", self.clock, deadline, &mut notice)?;
+        Ok(registrations.forget(&lock, site)?)
     }
 
     fn installation_lock(&self, installation: &Installation, purpose: &str) -> Result<Lock, Error> {

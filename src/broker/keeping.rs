@@ -9,7 +9,7 @@ use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::oauth::{self, Http, HttpError, TokenHint};
-use crate::protocol::{EraseRequest, Expiry, StoreRequest};
+use crate::protocol::{EraseRequest, Erasure, Expiry, StoreRequest};
 use crate::session::{
     Access, Generation, Installation, Lifetime, Renewal, Session, SessionName, SessionStore,
 };
@@ -87,6 +87,8 @@ impl Broker<'_> {
         let session = Session {
             name: name.clone(),
             org_uuid: earlier.as_ref().and_then(|earlier| earlier.org_uuid.clone()),
+            org_name: earlier.as_ref().and_then(|earlier| earlier.org_name.clone()),
+            asked_site: earlier.as_ref().and_then(|earlier| earlier.asked_site.clone()),
             vanity_host: earlier.as_ref().and_then(|earlier| earlier.vanity_host.clone()),
             generation: earlier.map_or(Generation::FIRST, |earlier| earlier.generation.next()),
             scopes,
@@ -117,14 +119,19 @@ impl Broker<'_> {
         };
         let store = SessionStore::of(&installation);
         let lock = self.lock(&store, &name, "erase")?;
-        let Some(rejected) = &request.access_token else {
-            store.forget(&lock, &name)?;
-            return Ok(Erased::Session(name));
+        let rejected = match &request.what {
+            Erasure::Session => {
+                store.forget(&lock, &name)?;
+                return Ok(Erased::Session(name));
+            }
+            Erasure::AccessToken(rejected) => Some(rejected),
+            Erasure::CurrentAccessToken => None,
         };
         let Some(session) = store.load(&name)? else { return Ok(Erased::Nothing) };
         match &session.access {
             Access::Held { token, lifetime }
-                if token.matches(rejected) && !in_first_moments(*lifetime, self.clock.now()) =>
+                if rejected.is_none_or(|rejected| token.matches(rejected))
+                    && !in_first_moments(*lifetime, self.clock.now()) =>
             {
                 let generation = session.generation.next();
                 store.save(&lock, &Session { access: Access::Rejected, generation, ..session })?;

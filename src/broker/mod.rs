@@ -2,8 +2,10 @@
 //! OAuth and locks.
 
 mod choice;
+mod conversation;
 mod forgetting;
 mod freshness;
+mod import;
 mod keeping;
 mod keys;
 mod login;
@@ -13,14 +15,15 @@ mod renewal;
 
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, GetRequest};
 use crate::session::{
-    Access, Installation, Lifetime, Opened, Renewal, Session, SessionName, SessionStore,
+    Access, Installation, Lifetime, LoginFailure, Opened, Renewal, Session, SessionName,
+    SessionStore,
 };
-use crate::site::{SiteError, SiteName};
+use crate::site::{Site, SiteError, SiteName};
 use crate::terminal::Terminal;
 
 use choice::Wanted;
@@ -30,8 +33,9 @@ use renewal::{Reason, Renewed};
 pub use choice::Standing;
 pub use forgetting::{AllLoggedOut, KeyMoved};
 pub use freshness::{Horizon, Need as TokenNeed};
+pub use import::{ImportWish, Original};
 pub use keeping::{Erased, LoggedOut, NotRevoked};
-pub use login::LoginWish;
+pub use login::{LoggedIn, LoginWish, ScopeWish};
 pub use outside::{INSIDE_EXEC, OutsideSource, OutsideToken};
 pub use renewal::standing_of;
 
@@ -41,6 +45,8 @@ pub struct Broker<'a> {
     pub environment: &'a Environment,
     pub clock: Clock,
     pub terminal: &'a Terminal,
+    /// When the caller gives up on its answer; then so does the wait for a refresh.
+    pub limit: Option<Deadline>,
 }
 
 /// An answer, and what is to be done once the caller has it.
@@ -71,6 +77,10 @@ pub struct DueRenewal {
 pub enum BrokerError {
     #[error("{why}: run `{command}`")]
     LoginRequired { why: String, command: String },
+    #[error("{}", told_elsewhere(.asked, .names))]
+    LoggedInElsewhere { asked: Site, names: Vec<SessionName> },
+    #[error("the login for which this one waited came to nothing: {}", .0.message)]
+    LoginFailed(LoginFailure),
     #[error("there are several sessions ({}): name one with site= and org=, --site and --org, or `dd-oauth use`", names(.0))]
     Ambiguous(Vec<SessionName>),
     #[error("could not renew the token for {name}: {message}{}", retry(.retry_in))]
@@ -104,7 +114,10 @@ impl BrokerError {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::LoginRequired { .. } | Self::NoKeyPair { .. } => ExitKind::LoginRequired,
+            Self::LoginRequired { .. }
+            | Self::LoggedInElsewhere { .. }
+            | Self::NoKeyPair { .. } => ExitKind::LoginRequired,
+            Self::LoginFailed(failure) => failure.kind,
             Self::Ambiguous(_)
             | Self::NeverThatLong { .. }
             | Self::UnknownLife { .. }
@@ -120,6 +133,20 @@ impl BrokerError {
 
 fn names(names: &[SessionName]) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Where the logins went that were asked for at another site.
+fn told_elsewhere(asked: &Site, names: &[SessionName]) -> String {
+    let asked = asked.label();
+    let sites: Vec<_> = names.iter().map(|name| name.site.to_string()).collect();
+    let set = match sites.as_slice() {
+        [site] => format!("set DD_SITE={site}"),
+        sites => format!("set DD_SITE to one of {}", sites.join(", ")),
+    };
+    let names = self::names(names);
+    format!(
+        "you are logged in to {names}, from where the login to {asked} came back; {set}, or name that site, or run `dd-oauth login` for {asked} again"
+    )
 }
 
 fn retry(retry_in: &Duration) -> String {
@@ -150,20 +177,32 @@ impl Broker<'_> {
     /// Where none can be had.
     pub fn get(&self, request: &GetRequest) -> Result<Found, Error> {
         let wanted = self.wanted(&request.target);
-        let site = match Installation::open(&self.config.paths)? {
-            None => wanted.site_or_default(),
-            Some(installation) => {
-                if let Some(name) = Self::choose(&installation, &wanted)? {
-                    return self.get_from(installation, &name, &wanted, request);
-                }
-                wanted.site_of_new_session(&installation)?
-            }
+        let Some(installation) = Installation::open(&self.config.paths)? else {
+            let site = wanted.site_or_default();
+            return self.get_without_session(&wanted, site, request, None);
         };
-        let wanted = Wanted { site: Some(site), ..wanted };
-        if let Some(found) = self.answer_from_outside(&wanted, request)? {
+        if let Some(name) = Self::choose(&installation, &wanted)? {
+            return self.get_from(installation, &name, &wanted, request);
+        }
+        let site = wanted.site_of_new_session(&installation)?;
+        self.get_without_session(&wanted, site, request, Some(&installation))
+    }
+
+    /// Answers with a token from outside, or logs in.
+    fn get_without_session(
+        &self,
+        wanted: &Wanted,
+        site: SiteName,
+        request: &GetRequest,
+        installation: Option<&Installation>,
+    ) -> Result<Found, Error> {
+        if let Some(found) = self.answer_from_outside(&site, wanted, request)? {
             return Ok(found);
         }
-        self.log_in_for(&wanted, request, None)
+        if let Some(installation) = installation {
+            Self::ensure_not_elsewhere(installation, wanted)?;
+        }
+        self.log_in_for(wanted, site, request, None)
     }
 
     /// As [`Broker::get`], for who keeps the token for as long as it lives, as a program does that
@@ -187,7 +226,7 @@ impl Broker<'_> {
         request: &GetRequest,
     ) -> Result<Found, Error> {
         let Some(session) = SessionStore::of(&installation).load(name)? else {
-            return self.log_in_for(wanted, request, None);
+            return self.log_in_for(wanted, wanted.site_or_default(), request, None);
         };
         let demand = request.min_ttl;
         match Need::of(&session.access, demand, self.clock.now()) {
@@ -206,7 +245,7 @@ impl Broker<'_> {
         }
         let now = || self.clock.now();
         let (why, standing) = match self.renew(&installation, &session, Reason::Stale(demand)) {
-            Ok(Renewed::Yes(renewed)) => return self.found(renewed, demand),
+            Ok(Renewed::Yes(renewed)) => return self.found(*renewed, demand),
             Ok(Renewed::No(standing)) => (standing.explain(name, now()), Ok(standing)),
             Err(error) => (error.to_string(), Err(error)),
         };
@@ -217,7 +256,8 @@ impl Broker<'_> {
         }
         match standing? {
             Standing::Ended { .. } | Standing::NotRenewable => {
-                self.log_in_for(wanted, request, Some((name, why)))
+                let site = SiteName::Site(name.site.clone());
+                self.log_in_for(wanted, site, request, Some((name, why)))
             }
             Standing::Waiting { message, retry_in } => {
                 Err(BrokerError::NotRenewed { name: name.clone(), message, retry_in }.into())
@@ -259,15 +299,15 @@ impl Broker<'_> {
     fn log_in_for(
         &self,
         wanted: &Wanted,
+        site: SiteName,
         request: &GetRequest,
         ended: Option<(&SessionName, String)>,
     ) -> Result<Found, Error> {
-        let (site, org, why) = if let Some((name, why)) = ended {
-            (SiteName::Site(name.site.clone()), name.org.clone(), why)
+        let (org, why) = if let Some((name, why)) = ended {
+            (name.org.clone(), why)
         } else {
-            let site = wanted.site_or_default();
             let why = format!("not logged in to {}", choice::shown(&site, wanted.org.as_ref()));
-            (site, wanted.org.clone(), why)
+            (wanted.org.clone(), why)
         };
         let loopback = matches!(&site, SiteName::Site(site) if site.is_loopback());
         // An untrusted loopback site may be logged in to, but only by a person who types it.
@@ -285,8 +325,15 @@ impl Broker<'_> {
             demand: request.min_ttl,
             ..LoginWish::unasked(site, org, self.environment)?
         };
-        let session = self.log_in(&wish)?;
-        self.found(session, request.min_ttl)
+        let session = self.log_in(&wish)?.session;
+        // A token goes only to a request about its own site, however it was come by.
+        match &wanted.site {
+            Some(SiteName::Site(asked)) if *asked != session.name.site => {
+                let (asked, names) = (asked.clone(), vec![session.name]);
+                Err(BrokerError::LoggedInElsewhere { asked, names }.into())
+            }
+            _ => self.found(session, request.min_ttl),
+        }
     }
 }
 

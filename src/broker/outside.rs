@@ -46,10 +46,11 @@ impl Broker<'_> {
     /// The answer from outside, to a request for which there is no session.
     pub(super) fn answer_from_outside(
         &self,
+        wanted_site: &SiteName,
         wanted: &Wanted,
         request: &GetRequest,
     ) -> Result<Option<Found>, Error> {
-        let Some(outside) = self.outside(wanted)? else { return Ok(None) };
+        let Some(outside) = self.outside(wanted_site, wanted)? else { return Ok(None) };
         let OutsideToken { source, site, org, token } = outside;
         if let Some(demand) = request.min_ttl {
             return Err(BrokerError::UnknownLife { source_name: source, demand }.into());
@@ -77,12 +78,16 @@ impl Broker<'_> {
             Some(installation) => wanted.site_of_new_session(installation)?,
             None => wanted.site_or_default(),
         };
-        self.outside(&Wanted { site: Some(site), ..wanted })
+        self.outside(&site, &wanted)
     }
 
     /// The token from outside, where it belongs to what is wanted: it is of the site that
     /// `DD_SITE` names, and of the organization that `DD_ORG` names.
-    fn outside(&self, wanted: &Wanted) -> Result<Option<OutsideToken>, Error> {
+    fn outside(
+        &self,
+        wanted_site: &SiteName,
+        wanted: &Wanted,
+    ) -> Result<Option<OutsideToken>, Error> {
         let environment = self.environment;
         let named_site = match environment.text("DD_SITE")? {
             Some(text) => SiteName::parse(&text).ok(),
@@ -90,13 +95,12 @@ impl Broker<'_> {
         };
         let named_org = environment.text("DD_ORG")?.and_then(|text| OrgLabel::parse(&text));
         let Some(SiteName::Site(site)) = named_site else { return Ok(None) };
-        let wanted_site = wanted.site_or_default();
-        if wanted_site != SiteName::Site(site.clone()) || wanted.org != named_org {
+        if *wanted_site != SiteName::Site(site.clone()) || wanted.org != named_org {
             return Ok(None);
         }
         let Some((source, token)) = find(environment)? else { return Ok(None) };
         // Whoever can set a variable must not lead a token to a host of their own.
-        self.ensure_trusted(&wanted_site, false)?;
+        self.ensure_trusted(wanted_site, false)?;
         Ok(Some(OutsideToken { source, site, org: named_org, token }))
     }
 }

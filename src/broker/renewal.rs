@@ -41,7 +41,7 @@ pub enum Reason {
 /// What came of it.
 pub enum Renewed {
     /// The session as it is now.
-    Yes(Session),
+    Yes(Box<Session>),
     /// Nothing, because the session stands like this.
     No(Standing),
 }
@@ -72,7 +72,8 @@ impl Broker<'_> {
         }
         let store = SessionStore::of(installation);
         let path = store.lock_path(&seen.name);
-        let deadline = Deadline::after(WAITER_LIMIT);
+        let patience = self.limit.map_or(WAITER_LIMIT, Deadline::remaining);
+        let deadline = Deadline::after(patience.min(WAITER_LIMIT));
         let mut told = false;
         let mut notice = |holder: Option<&_>| {
             // Once, however often the lock changes hands.
@@ -98,7 +99,7 @@ impl Broker<'_> {
                 return Err(gone(&seen.name));
             };
             if self.is_enough(seen, &session, reason) {
-                return Ok(Renewed::Yes(session));
+                return Ok(Renewed::Yes(Box::new(session)));
             }
             if let Some(outcome) = outcome_of(&store, &session)?
                 && outcome.attempt > known
@@ -106,17 +107,17 @@ impl Broker<'_> {
             {
                 match (Standing::after(&outcome, self.clock.now()), reason) {
                     // It was committed before we looked, and concluded after.
-                    (Standing::Live, Reason::ByHand) => return Ok(Renewed::Yes(session)),
+                    (Standing::Live, Reason::ByHand) => return Ok(Renewed::Yes(Box::new(session))),
                     // What it brought was stale on arrival, and so would be the next.
                     (Standing::Live, _) if session.generation != seen.generation => {
-                        return Ok(Renewed::Yes(session));
+                        return Ok(Renewed::Yes(Box::new(session)));
                     }
                     (Standing::Live, Reason::Stale(_)) => {}
                     (standing, _) => return Ok(Renewed::No(standing)),
                 }
             }
             if let Some(secured) = secured_session(&store, &session, known, self.clock.now())? {
-                return Ok(Renewed::Yes(secured));
+                return Ok(Renewed::Yes(Box::new(secured)));
             }
             // Whoever held the lock was no refresh, or died: look again whether one is needed. A
             // shared holder lets us come here at once, and for as long as it stays.
@@ -154,7 +155,7 @@ impl Broker<'_> {
             return Err(gone(&seen.name));
         };
         if self.is_enough(seen, &session, reason) {
-            return Ok(Some(Renewed::Yes(session)));
+            return Ok(Some(Renewed::Yes(Box::new(session))));
         }
         match standing_of(self, installation, &session)? {
             Standing::Live => Ok(None),
@@ -238,7 +239,7 @@ impl Broker<'_> {
             return Err(self.not_logged_in());
         };
         let why = match self.renew(&installation, &session, Reason::ByHand)? {
-            Renewed::Yes(session) => return Ok(session),
+            Renewed::Yes(session) => return Ok(*session),
             Renewed::No(Standing::Waiting { message, retry_in }) => {
                 return Err(BrokerError::NotRenewed { name, message, retry_in }.into());
             }

@@ -1,40 +1,61 @@
-//! Standard input, as the request of the helper protocol.
+//! Standard input, as the request of a helper protocol.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, BufReader, IsTerminal, Read};
 use std::time::Duration;
 
+use crate::clock::Deadline;
 use crate::error::Error;
 use crate::platform;
-use crate::protocol::input::{InputError, read_request};
+use crate::protocol::input::{InputError, read_document, read_request};
 use crate::protocol::{Operation, Request, RequestError, native};
 
 /// A caller that sends nothing for this long has forgotten to end its request.
 const PROGRESS_LIMIT: Duration = Duration::from_secs(5);
 
-/// Reads the request. With the operation as an argument, a terminal is an empty request.
+/// Reads a request of the native dialect. With the operation as an argument, a terminal is an empty
+/// request.
 pub fn request(operation: Option<Operation>) -> Result<Request, Error> {
-    let input = io::stdin();
-    let bytes = if input.is_terminal() { Vec::new() } else { read(input)? };
-    Ok(native::parse(&bytes, operation)?)
+    Ok(native::parse(&lines()?, operation)?)
 }
 
-fn read(input: io::Stdin) -> Result<Vec<u8>, Error> {
-    let mut reader = io::BufReader::new(Impatient(input));
-    read_request(&mut reader).map_err(|error| match error {
+/// Reads lines up to the first empty one; none from a terminal.
+pub fn lines() -> Result<Vec<u8>, Error> {
+    read(None, read_request)
+}
+
+/// Reads to the end of the stream, for as long as `limit`; nothing from a terminal.
+pub fn document(limit: Option<Deadline>) -> Result<Vec<u8>, Error> {
+    read(limit, read_document)
+}
+
+fn read(
+    limit: Option<Deadline>,
+    whole: impl FnOnce(&mut BufReader<Impatient>) -> Result<Vec<u8>, InputError>,
+) -> Result<Vec<u8>, Error> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        return Ok(Vec::new());
+    }
+    whole(&mut BufReader::new(Impatient { input, limit })).map_err(|error| match error {
         InputError::Request(error) => error.into(),
         InputError::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-            RequestError::Stalled(PROGRESS_LIMIT).into()
+            let waited = limit.map_or(PROGRESS_LIMIT, |limit| limit.limit().min(PROGRESS_LIMIT));
+            RequestError::Stalled(waited).into()
         }
         InputError::Io(error) => Error::Input(error),
     })
 }
 
-/// Standard input that fails where it makes no progress.
-struct Impatient(io::Stdin);
+/// Standard input that fails where it makes no progress, or takes too long in all.
+struct Impatient {
+    input: io::Stdin,
+    limit: Option<Deadline>,
+}
 
 impl Read for Impatient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        platform::wait_for_input(&self.0, PROGRESS_LIMIT)?;
-        self.0.read(buffer)
+        let left = self.limit.map_or(PROGRESS_LIMIT, Deadline::remaining);
+        platform::wait_for_input(&self.input, left.min(PROGRESS_LIMIT))?;
+        self.input.read(buffer)
     }
 }

@@ -1,6 +1,8 @@
 //! `dd-oauth login`.
 
-use crate::broker::{Broker, LoginWish};
+use std::io::IsTerminal;
+
+use crate::broker::{Broker, LoginWish, ScopeWish};
 use crate::cli::LoginFlags;
 use crate::config::Config;
 use crate::error::Error;
@@ -14,14 +16,26 @@ pub fn run(broker: &Broker<'_>, flags: LoginFlags) -> Result<(), Error> {
     let wish = LoginWish {
         site: site.unwrap_or_else(|| SiteName::Site(site::us1())),
         org: config.org.as_ref().map(|org| org.value.clone()),
-        scopes: flags.scopes.unwrap_or_else(Scopes::default_set),
-        browser: if flags.no_browser { Browser::None } else { Browser::of(broker.environment) },
         callback_port: Config::callback_port(flags.callback_port, broker.environment)?,
         demand: None,
         typed: true,
         trust_site: flags.trust_site,
+        // Who asks for no browser and sends something has an address to send.
+        pastes_to_stdin: flags.no_browser && !std::io::stdin().is_terminal(),
+        browser: if flags.no_browser { Browser::None } else { Browser::of(broker.environment) },
+        org_uuid: flags.org_uuid.clone(),
+        scopes: scopes(flags),
     };
-    let session = broker.log_in(&wish)?;
-    broker.terminal.say(&format!("logged in to {}", session.name));
+    let done = broker.log_in(&wish)?;
+    broker.terminal.say(&format!("logged in to {}", done.told()));
     Ok(())
+}
+
+fn scopes(flags: LoginFlags) -> ScopeWish {
+    if let Some(scopes) = flags.scopes {
+        return ScopeWish { insisted: scopes.clone(), scopes };
+    }
+    let usual = if flags.read_only { Scopes::read_only_set() } else { Scopes::default_set() };
+    let insisted = flags.add_scopes.unwrap_or_default();
+    ScopeWish { scopes: usual.with(&insisted), insisted }
 }

@@ -1,15 +1,21 @@
 //! `dd-oauth logout`: revokes what the server can be told to, and forgets the session in any case.
 
 use crate::broker::{Broker, LoggedOut};
+use crate::cli::LogoutFlags;
 use crate::error::Error;
 use crate::oauth::TokenHint;
 
-pub fn run(broker: &Broker<'_>, all: bool) -> Result<(), Error> {
-    if all { of_everything(broker) } else { of_one(broker) }
+pub fn run(broker: &Broker<'_>, flags: &LogoutFlags) -> Result<(), Error> {
+    if flags.all { of_everything(broker) } else { of_one(broker, flags.forget_client) }
 }
 
-fn of_one(broker: &Broker<'_>) -> Result<(), Error> {
-    tell(broker, &broker.log_out()?);
+fn of_one(broker: &Broker<'_>, forget_client: bool) -> Result<(), Error> {
+    let done = broker.log_out()?;
+    tell(broker, &done);
+    if forget_client {
+        broker.forget_client(&done.name.site)?;
+        broker.terminal.say("the OAuth client is forgotten; the next login registers another");
+    }
     Ok(())
 }
 

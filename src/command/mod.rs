@@ -1,8 +1,13 @@
 //! One file a verb. Each takes what it needs, and returns once its answer is certain.
 
+mod bazel;
+mod docker;
+mod documents;
 mod env;
 mod exec;
 mod get;
+mod git;
+mod import;
 mod input;
 mod key;
 mod list;
@@ -19,51 +24,105 @@ mod worker;
 use std::io::{self, IsTerminal, Write};
 
 use crate::broker::Broker;
-use crate::cli::{CommandLine, GetFlags, Verb};
-use crate::clock::Clock;
+use crate::cli::{CommandLine, GetFlags, HelperLine, Invocation, Verb};
+use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Environment, Flags};
 use crate::error::{Error, ExecError};
+use crate::protocol::format::Format;
 use crate::protocol::{Operation, Request};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 /// Runs what the command line says.
 ///
 /// # Errors
 /// Whatever kept it from its answer; nothing was written to standard output then.
-pub fn run(line: CommandLine, environment: &Environment, clock: Clock) -> Result<(), Error> {
-    let is_exec = matches!(line.verb, Some(Verb::Exec(_)));
-    let done = run_verb(line, environment, clock);
-    if is_exec { done.map_err(ExecError::of) } else { done }
+pub fn run(asked: Invocation, environment: &Environment, clock: Clock) -> Result<(), Error> {
+    match asked {
+        Invocation::Command(line) => {
+            let is_exec = matches!(line.verb, Some(Verb::Exec(_)));
+            let done = command(line, environment, clock);
+            if is_exec { done.map_err(ExecError::of) } else { done }
+        }
+        Invocation::Git(line) => {
+            let terminal = Terminal::of_process(environment);
+            help(&line, environment, clock, &terminal, None, git::run)
+        }
+        Invocation::Docker(line) => {
+            let terminal = Terminal::of_process(environment);
+            help(&line, environment, clock, &terminal, None, docker::run).map_err(Error::for_docker)
+        }
+        Invocation::Bazel(line) => {
+            let limit = Some(Deadline::after(bazel::LIMIT));
+            help(&line, environment, clock, &Terminal::unattended(), limit, bazel::run)
+        }
+    }
 }
 
-fn run_verb(line: CommandLine, environment: &Environment, clock: Clock) -> Result<(), Error> {
+/// Tells the caller of a failure: docker on standard output, all others on standard error.
+pub fn tell(error: &Error) {
+    match error {
+        // Where that fails too, the exit code says it.
+        Error::Docker(error) => drop(print(&format!("{error}\n"))),
+        error => terminal::tell(&error.to_string()),
+    }
+}
+
+/// An operation of another program's helper protocol.
+fn help(
+    line: &HelperLine,
+    environment: &Environment,
+    clock: Clock,
+    terminal: &Terminal,
+    limit: Option<Deadline>,
+    run: impl FnOnce(&Broker<'_>, &HelperLine) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let config = configuration(line.flags(), environment, terminal)?;
+    run(&Broker { config: &config, environment, clock, terminal, limit }, line)
+}
+
+fn configuration(
+    flags: Flags,
+    environment: &Environment,
+    terminal: &Terminal,
+) -> Result<Config, Error> {
+    let mut config = Config::read(flags, environment)?;
+    let key = &mut config.paths.key;
+    key.patience = terminal.patience_with_keychain(key.patience);
+    Ok(config)
+}
+
+fn command(line: CommandLine, environment: &Environment, clock: Clock) -> Result<(), Error> {
     let terminal = Terminal::of_process(environment);
-    let CommandLine { target, verb } = line;
+    let CommandLine { target, verb, .. } = line;
     let flags = match &verb {
         Some(Verb::Use { site, org }) => Flags { site: Some(site.clone()), org: org.clone() },
         _ => target.into_flags(),
     };
-    let mut config = Config::read(flags, environment)?;
-    let key = &mut config.paths.key;
-    key.patience = terminal.patience_with_keychain(key.patience);
-    let broker = Broker { config: &config, environment, clock, terminal: &terminal };
+    let config = configuration(flags, environment, &terminal)?;
+    let broker = Broker { config: &config, environment, clock, terminal: &terminal, limit: None };
+    let plain = |operation| operate(&broker, operation, &GetFlags::default(), Format::Native);
     match verb {
         None if io::stdin().is_terminal() => Err(Error::CommandLine(CommandLine::usage())),
-        None => operate(&broker, None, &GetFlags::default()),
-        Some(Verb::Get(flags)) => operate(&broker, Some(Operation::Get), &flags),
-        Some(Verb::Store) => operate(&broker, Some(Operation::Store), &GetFlags::default()),
-        Some(Verb::Erase) => operate(&broker, Some(Operation::Erase), &GetFlags::default()),
+        None => plain(None),
+        Some(Verb::Get { flags, format, .. }) => {
+            operate(&broker, Some(Operation::Get), &flags, format)
+        }
+        Some(Verb::Store(_)) => plain(Some(Operation::Store)),
+        Some(Verb::Erase(_)) => plain(Some(Operation::Erase)),
         Some(Verb::Token(flags)) => token::run(&broker, &flags),
         Some(Verb::Login(flags)) => login::run(&broker, flags),
-        Some(Verb::Logout(flags)) => logout::run(&broker, flags.all),
+        Some(Verb::Logout(flags)) => logout::run(&broker, &flags),
+        Some(Verb::Import(flags)) => import::run(&broker, &flags),
         Some(Verb::Key { action }) => key::run(&broker, &action),
-        Some(Verb::Status(flag)) => status::run(&broker, flag.json),
+        Some(Verb::Status(flags)) => status::run(&broker, &flags),
         Some(Verb::List(flag)) => list::run(&broker, flag.json),
         Some(Verb::Use { .. }) => use_session::run(&broker),
         Some(Verb::Exec(flags)) => exec::run(&broker, &flags),
         Some(Verb::Env(flags)) => env::run(&broker, &flags),
         Some(Verb::Refresh) => refresh::run(&broker),
         Some(Verb::Proxy { process, descriptors }) => proxy::run(&broker, &descriptors, process),
+        Some(Verb::Completions { shell }) => documents::completions(shell),
+        Some(Verb::Man) => documents::manual(),
         Some(Verb::Worker { session, descriptor }) => worker::run(&broker, &session, descriptor),
     }
 }
@@ -73,9 +132,10 @@ fn operate(
     broker: &Broker<'_>,
     operation: Option<Operation>,
     flags: &GetFlags,
+    format: Format,
 ) -> Result<(), Error> {
     match input::request(operation)? {
-        Request::Get(request) => get::run(broker, request, flags),
+        Request::Get(request) => get::run(broker, request, flags, format),
         Request::Store(request) => store_and_erase::store(broker, request),
         Request::Erase(request) => store_and_erase::erase(broker, &request),
         Request::GetKeys(request) => get::keys(broker, &request),

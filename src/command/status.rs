@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::print;
 use crate::broker::{Broker, OutsideToken, Standing, TokenNeed, standing_of};
+use crate::cli::StatusFlags;
 use crate::config::Source;
 use crate::error::Error;
 use crate::session::{Access, Installation, KeyHome, KeyPlace, Renewal, Session, SessionStore};
@@ -17,17 +18,20 @@ struct Status {
     chosen_by: String,
 }
 
-pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
+pub fn run(broker: &Broker<'_>, flags: &StatusFlags) -> Result<(), Error> {
     let Some(installation) = Installation::open(&broker.config.paths)? else {
-        return without_session(broker, None, as_json);
+        return without_session(broker, None, flags);
     };
     let Some(name) = broker.chosen(&installation)? else {
-        return without_session(broker, Some(&installation), as_json);
+        return without_session(broker, Some(&installation), flags);
     };
     let Some(session) = SessionStore::of(&installation).load(&name)? else {
         return Err(broker.not_logged_in());
     };
     let standing = standing_of(broker, &installation, &session)?;
+    if flags.check {
+        return broker.ensure_obtainable(&session, standing);
+    }
     let freshness = match TokenNeed::of(&session.access, None, broker.clock.now()) {
         TokenNeed::RenewalSoon => "expiring",
         TokenNeed::Renewal => "stale",
@@ -42,21 +46,24 @@ pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
     };
     let status =
         Status { session, standing, freshness, key_home: installation.key_home()?, chosen_by };
-    if as_json { print(&status.json(broker)) } else { print(&status.text(broker)) }
+    if flags.json { print(&status.json(broker)) } else { print(&status.text(broker)) }
 }
 
 /// Where no session is meant, a token from outside may stand in for it.
 fn without_session(
     broker: &Broker<'_>,
     installation: Option<&Installation>,
-    as_json: bool,
+    flags: &StatusFlags,
 ) -> Result<(), Error> {
     let Some(outside) = broker.outside_instead(installation)? else {
         return Err(broker.not_logged_in());
     };
+    if flags.check {
+        return Ok(());
+    }
     let OutsideToken { source, site, org, .. } = outside;
     let org = org.map(|org| org.to_string());
-    if as_json {
+    if flags.json {
         let value = json!({
             "site": site.to_string(),
             "org": org,
@@ -84,7 +91,7 @@ fn lines_of(lines: impl IntoIterator<Item = (&'static str, String)>) -> String {
 
 impl Status {
     fn json(&self, broker: &Broker<'_>) -> String {
-        let Session { name, org_uuid, scopes, access, renewal, .. } = &self.session;
+        let Session { name, org_uuid, org_name, scopes, access, renewal, .. } = &self.session;
         let expires = match access {
             Access::Held { lifetime, .. } => Some(lifetime.expires.seconds()),
             Access::Rejected => None,
@@ -98,6 +105,7 @@ impl Status {
             "site_source": self.chosen_by,
             "org": name.org.as_ref().map(ToString::to_string),
             "org_uuid": org_uuid,
+            "org_name": org_name,
             "state": state,
             "expires_at": expires,
             "renewable": matches!(renewal, Renewal::Possible { .. }),
@@ -110,7 +118,7 @@ impl Status {
     }
 
     fn text(&self, broker: &Broker<'_>) -> String {
-        let Session { name, org_uuid, scopes, access, renewal, .. } = &self.session;
+        let Session { name, org_uuid, org_name, scopes, access, renewal, .. } = &self.session;
         let expires = match access {
             Access::Held { lifetime, .. } => format!("{}, {}", lifetime.expires, self.freshness),
             Access::Rejected => "none held; the next request gets a new one".into(),
@@ -128,7 +136,8 @@ impl Status {
             ("site", format!("{} ({}from {})", name.site, label, self.chosen_by)),
             ("org", name.org.as_ref().map_or_else(|| "-".into(), ToString::to_string)),
         ];
-        lines.extend(org_uuid.clone().map(|uuid| ("org uuid", uuid)));
+        lines.extend(org_name.as_ref().map(|own| ("org's own name", own.to_string())));
+        lines.extend(org_uuid.as_ref().map(|uuid| ("org uuid", uuid.to_string())));
         lines.extend([("token expires", expires), ("renewable", renewable.into())]);
         lines.extend(self.trouble(broker).map(|trouble| ("trouble", trouble)));
         lines.extend([

@@ -10,7 +10,7 @@ use crate::broker::{Broker, Horizon, Origin};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
-use crate::protocol::{Answer, EraseRequest, GetRequest, Target};
+use crate::protocol::{Answer, EraseRequest, Erasure, GetRequest, Target};
 use crate::secret::AccessToken;
 use crate::terminal::Terminal;
 
@@ -142,7 +142,8 @@ impl Keeper {
         let environment = Environment::process();
         let terminal = Terminal::of_process(&environment);
         let clock = self.clock;
-        let broker = Broker { config, environment: &environment, clock, terminal: &terminal };
+        let broker =
+            Broker { config, environment: &environment, clock, terminal: &terminal, limit: None };
         for order in orders {
             match order {
                 Order::Get(reply) => {
@@ -176,7 +177,7 @@ impl Keeper {
     fn replace(&self, broker: &Broker<'_>, rejected: &Held) -> Result<Held, NoToken> {
         let request = EraseRequest {
             target: self.target.clone(),
-            access_token: Some(rejected.token.clone()),
+            what: Erasure::AccessToken(rejected.token.clone()),
         };
         broker.erase(&request).map_err(|error| no_token(&error))?;
         self.get(broker)

@@ -8,26 +8,37 @@ use url::Url;
 
 use super::{Endpoints, LoginError, quotable};
 use crate::scope::Scopes;
-use crate::session::ClientId;
+use crate::session::{ClientId, OrgUuid};
 use crate::site::{Site, VanityHost};
 
 /// Bytes of randomness in `state` (RFC 9700, section 4.7).
 const STATE_BYTES: u32 = 32;
 
+/// What a login asks for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub site: Site,
+    pub vanity: Option<VanityHost>,
+    pub client_id: ClientId,
+    pub redirect_uri: RedirectUrl,
+    pub scopes: Scopes,
+    /// The organization to log in to (`dd_oid`); any, where there is none.
+    pub org_uuid: Option<OrgUuid>,
+}
+
 /// One authorization request that is under way.
 pub struct Authorization {
     /// Where the person logs in.
     pub url: Url,
-    site: Site,
-    vanity: Option<VanityHost>,
+    ask: Ask,
     state: CsrfToken,
     verifier: PkceCodeVerifier,
 }
 
-/// The parameters of a callback that carried the right `state`. All of them are hints from
-/// outside.
-#[derive(Debug, Default)]
+/// The parameters of a callback. All of them are hints from outside.
+#[derive(Clone, Debug, Default)]
 pub struct Redirect {
+    pub state: Option<String>,
     pub code: Option<String>,
     pub error: Option<String>,
     pub error_description: Option<String>,
@@ -41,67 +52,107 @@ pub struct Redirect {
     pub dd_org_name: Option<String>,
 }
 
+/// A parameter stands twice, which OAuth forbids (RFC 6749, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated;
+
 /// What the person agreed to, ready to be exchanged.
 pub struct Returned {
     /// Where the code is exchanged, and the session belongs.
     pub site: Site,
     pub code: AuthorizationCode,
     pub verifier: PkceCodeVerifier,
-    pub org_uuid: Option<String>,
+    pub org_uuid: Option<OrgUuid>,
     pub org_name: Option<String>,
+}
+
+impl Redirect {
+    /// Reads the query of a callback.
+    ///
+    /// # Errors
+    /// Where a parameter is repeated.
+    pub fn parse(query: &str) -> Result<Self, Repeated> {
+        let mut redirect = Self::default();
+        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let field = match &*key {
+                "state" => &mut redirect.state,
+                "code" => &mut redirect.code,
+                "error" => &mut redirect.error,
+                "error_description" => &mut redirect.error_description,
+                "iss" => &mut redirect.iss,
+                "domain" => &mut redirect.domain,
+                "site" => &mut redirect.site,
+                "dd_oid" => &mut redirect.dd_oid,
+                "dd_org_name" => &mut redirect.dd_org_name,
+                _ => continue,
+            };
+            if field.replace(value.into_owned()).is_some() {
+                return Err(Repeated);
+            }
+        }
+        Ok(redirect)
+    }
 }
 
 impl Authorization {
     /// Prepares a request with a fresh `state` and code verifier.
     #[must_use]
-    pub fn begin(
-        site: &Site,
-        vanity: Option<&VanityHost>,
-        client_id: &ClientId,
-        redirect_uri: &RedirectUrl,
-        scopes: &Scopes,
-    ) -> Self {
-        let address = Endpoints::of(site, vanity).authorize;
+    pub fn begin(ask: Ask) -> Self {
+        let address = Endpoints::of(&ask.site, ask.vanity.as_ref()).authorize;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let client_id = oauth2::ClientId::new(client_id.as_str().to_string());
-        let (url, state) = BasicClient::new(client_id)
+        let client = BasicClient::new(oauth2::ClientId::new(ask.client_id.as_str().to_string()))
             .set_auth_uri(AuthUrl::new(address).expect("a site's URLs are URLs"))
-            .set_redirect_uri(redirect_uri.clone())
+            .set_redirect_uri(ask.redirect_uri.clone());
+        let mut request = client
             .authorize_url(|| CsrfToken::new_random_len(STATE_BYTES))
-            .add_scopes(scopes.iter().map(|scope| Scope::new(scope.to_string())))
-            .set_pkce_challenge(challenge)
-            .url();
-        Self { url, site: site.clone(), vanity: vanity.cloned(), state, verifier }
+            .add_scopes(ask.scopes.iter().map(|scope| Scope::new(scope.to_string())))
+            .set_pkce_challenge(challenge);
+        if let Some(uuid) = &ask.org_uuid {
+            request = request.add_extra_param("dd_oid", uuid.to_string());
+        }
+        let (url, state) = request.url();
+        Self { url, ask, state, verifier }
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn ask(&self) -> &Ask {
+        &self.ask
     }
 
     /// Whether `state` is ours.
     #[must_use]
-    pub fn has_state(&self, state: &str) -> bool {
+    pub fn has_state(&self, state: Option<&str>) -> bool {
         // Guessing 256 bits by timing one comparison each is out of reach for a web page.
-        self.state.secret() == state
+        state == Some(self.state.secret())
     }
 
-    /// Decides where the code of a callback goes, if anywhere.
+    /// Decides where the code of a callback goes, if anywhere. A code that was refused may be
+    /// followed by a better one, so the request stays under way.
     ///
     /// # Errors
-    /// Where the login was denied, or the callback names a region or an issuer that is not
-    /// Datadog's: then no code is sent to anybody.
-    pub fn finish(self, redirect: Redirect) -> Result<Returned, LoginError> {
-        if let Some(code) = redirect.error {
-            let description = quotable(&redirect.error_description.unwrap_or_default());
-            return Err(LoginError::Denied { code: quotable(&code), description });
-        }
-        let site = adopted(&self.site, &redirect)?;
-        if let Some(iss) = &redirect.iss {
-            let vanity = |host: &VanityHost| {
-                iss.strip_suffix('/').unwrap_or(iss) == format!("https://{}", host.host)
-            };
-            if !site.issues_as(iss) && !self.vanity.as_ref().is_some_and(vanity) {
-                return Err(LoginError::ForeignIssuer {
-                    iss: quotable(iss),
-                    site: site.to_string(),
-                });
+    /// Where the login was denied, or the callback names a region, an issuer or an organization
+    /// that it must not: then no code is sent to anybody.
+    pub fn finish(&self, redirect: Redirect) -> Result<Returned, LoginError> {
+        if let Some(error) = redirect.error {
+            let description = redirect.error_description.unwrap_or_default();
+            if error == "invalid_scope" {
+                let named = self.ask.scopes.named_in(&description);
+                let description = quotable(&description);
+                return Err(LoginError::ScopesRefused { named, description });
             }
+            let (code, description) = (quotable(&error), quotable(&description));
+            return Err(LoginError::Denied { code, description });
+        }
+        let site = adopted(&self.ask.site, &redirect)?;
+        self.check_issuer(&site, redirect.iss.as_deref())?;
+        let org_uuid = redirect.dd_oid.as_deref().and_then(OrgUuid::parse);
+        if let (Some(asked), Some(came)) = (&self.ask.org_uuid, &org_uuid)
+            && asked != came
+        {
+            let name = redirect.dd_org_name.as_deref().map(quotable).unwrap_or_default();
+            let came = format!("{came}{}", super::described(&name));
+            return Err(LoginError::OtherOrganization { asked: asked.clone(), came });
         }
         let Some(code) = redirect.code else {
             let description = "the callback carried neither a code nor an error".to_string();
@@ -110,10 +161,21 @@ impl Authorization {
         Ok(Returned {
             site,
             code: AuthorizationCode::new(code),
-            verifier: self.verifier,
-            org_uuid: redirect.dd_oid,
+            verifier: PkceCodeVerifier::new(self.verifier.secret().clone()),
+            org_uuid,
             org_name: redirect.dd_org_name,
         })
+    }
+
+    fn check_issuer(&self, site: &Site, iss: Option<&str>) -> Result<(), LoginError> {
+        let Some(iss) = iss else { return Ok(()) };
+        let of_vanity = |vanity: &VanityHost| {
+            iss.strip_suffix('/').unwrap_or(iss) == format!("https://{}", vanity.host)
+        };
+        if site.issues_as(iss) || self.ask.vanity.as_ref().is_some_and(of_vanity) {
+            return Ok(());
+        }
+        Err(LoginError::ForeignIssuer { iss: quotable(iss), site: site.to_string() })
     }
 }
 
@@ -138,13 +200,19 @@ mod tests {
     use super::*;
 
     fn begin(site: &str) -> Authorization {
-        Authorization::begin(
-            &Site::parse(site).unwrap(),
-            None,
-            &ClientId::parse("client").unwrap(),
-            &RedirectUrl::new("http://127.0.0.1:8000/oauth/callback".into()).unwrap(),
-            &Scopes::parse("a b").unwrap(),
-        )
+        begin_for(site, None)
+    }
+
+    fn begin_for(site: &str, org_uuid: Option<&str>) -> Authorization {
+        let redirect_uri = "http://127.0.0.1:8000/oauth/callback".to_string();
+        Authorization::begin(Ask {
+            site: Site::parse(site).unwrap(),
+            vanity: None,
+            client_id: ClientId::parse("client").unwrap(),
+            redirect_uri: RedirectUrl::new(redirect_uri).unwrap(),
+            scopes: Scopes::parse("a b").unwrap(),
+            org_uuid: org_uuid.and_then(OrgUuid::parse),
+        })
     }
 
     fn redirect() -> Redirect {
@@ -167,8 +235,10 @@ mod tests {
         assert_eq!(value("code_challenge_method"), "S256");
         assert_eq!(value("scope"), "a b");
         assert_eq!(value("state").len(), 43, "256 bits in base64url");
-        assert!(authorization.has_state(&value("state")));
-        assert!(!begin("eu1").has_state(&value("state")));
+        assert!(authorization.has_state(Some(&value("state"))));
+        assert!(!begin("eu1").has_state(Some(&value("state"))));
+        assert!(!authorization.has_state(None));
+        assert_eq!(value("dd_oid"), "");
     }
 
     #[test]
@@ -213,5 +283,40 @@ mod tests {
         let error = region("us1", denied).unwrap_err().to_string();
         assert!(error.contains("access_denied") && !error.contains(char::is_control), "{error}");
         assert!(matches!(region("us1", Redirect::default()), Err(LoginError::Denied { .. })));
+    }
+
+    #[test]
+    fn the_organization_that_was_asked_for_is_the_one_that_may_come_back() {
+        let (asked, other) =
+            ("00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b");
+        let authorization = begin_for("us1", Some(asked));
+        assert!(authorization.url.query().unwrap().contains(&format!("dd_oid={asked}")));
+        let came = |oid: Option<&str>| {
+            authorization.finish(Redirect { dd_oid: oid.map(String::from), ..redirect() })
+        };
+        assert!(came(Some(&asked.to_uppercase())).is_ok());
+        assert!(came(None).is_ok_and(|returned| returned.org_uuid.is_none()));
+        assert!(matches!(came(Some(other)), Err(LoginError::OtherOrganization { .. })));
+    }
+
+    #[test]
+    fn refused_scopes_are_those_that_were_asked_for() {
+        let refused = |description: &str| {
+            let error = Some("invalid_scope".into());
+            let error_description = Some(description.into());
+            match begin("us1").finish(Redirect { error, error_description, ..Redirect::default() })
+            {
+                Err(LoginError::ScopesRefused { named, .. }) => named.to_string(),
+                _ => panic!("{description} was taken for something else"),
+            }
+        };
+        assert_eq!(refused("The following scopes are not recognized: b, c"), "b");
+        assert_eq!(refused(""), "");
+    }
+
+    #[test]
+    fn a_parameter_stands_once() {
+        assert_eq!(Redirect::parse("code=a&x=1&x=2&state=b").unwrap().code.as_deref(), Some("a"));
+        assert_eq!(Redirect::parse("code=a&c%6fde=b").unwrap_err(), Repeated);
     }
 }

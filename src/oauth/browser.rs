@@ -1,8 +1,10 @@
 //! Opens a page in the person's browser, without waiting for it and without its output.
 
-use std::process::{Command, Stdio};
+use std::collections::VecDeque;
+use std::process::{Child, Command, Stdio};
 
 use crate::config::Environment;
+use crate::platform;
 
 /// How the browser is started.
 #[derive(Clone, Debug)]
@@ -15,8 +17,25 @@ pub enum Browser {
     None,
 }
 
+/// An attempt to open a page. The commands are tried in order; one that ends with a failure, now or
+/// later, is followed by the next.
+pub struct Opening {
+    left: VecDeque<Command>,
+    running: Option<Child>,
+    failures: Vec<String>,
+}
+
+/// How an attempt stands.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// A command runs, or has ended well.
+    Yes,
+    /// None is left; what became of those that there were.
+    No { failures: Vec<String> },
+}
+
 impl Browser {
-    /// What `$BROWSER` says, else the system's own.
+    /// What `$BROWSER` says, else the system's own, where a person could see it.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         match environment.path("BROWSER") {
@@ -25,21 +44,63 @@ impl Browser {
                 let commands = std::env::split_paths(&commands);
                 Self::Named(commands.map(|path| path.to_string_lossy().into_owned()).collect())
             }
-            None => Self::System,
+            None if platform::has_screen(environment) => Self::System,
+            None => Self::None,
         }
     }
 
-    /// Starts the first that can be started; whether one could.
+    /// Starts the first command that can be started.
     #[must_use]
-    pub fn open(&self, url: &str) -> bool {
-        let commands = match self {
+    pub fn open(&self, url: &str) -> Opening {
+        let left = match self {
             Self::Named(commands) => {
                 commands.iter().filter_map(|command| named(command, url)).collect()
             }
-            Self::System => open::commands(url),
-            Self::None => Vec::new(),
+            Self::System => open::commands(url).into(),
+            Self::None => VecDeque::new(),
         };
-        commands.into_iter().any(start)
+        Opening { left, running: None, failures: Vec::new() }
+    }
+}
+
+impl Opening {
+    /// Looks how it stands, without waiting.
+    pub fn look(&mut self) -> Opened {
+        loop {
+            if let Some(child) = &mut self.running {
+                match child.try_wait() {
+                    Ok(Some(status)) if !status.success() && platform::LAUNCHERS_TELL_FAILURE => {
+                        self.note(&format!("ended with {status}"));
+                        self.running = None;
+                    }
+                    _ => return Opened::Yes,
+                }
+            }
+            let Some(mut command) = self.left.pop_front() else {
+                return Opened::No { failures: std::mem::take(&mut self.failures) };
+            };
+            let name = command.get_program().to_string_lossy().into_owned();
+            self.failures.push(name);
+            // Its output would end up in our answer or on the person's terminal, and our Ctrl-C
+            // would end it.
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            platform::set_apart(&mut command);
+            match command.spawn() {
+                Ok(child) => self.running = Some(child),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.note("is not there");
+                }
+                Err(error) => self.note(&error.to_string()),
+            }
+        }
+    }
+
+    /// Of the command that was started last.
+    fn note(&mut self, what: &str) {
+        if let Some(last) = self.failures.last_mut() {
+            last.push(' ');
+            last.push_str(what);
+        }
     }
 }
 
@@ -55,9 +116,4 @@ fn named(command: &str, url: &str) -> Option<Command> {
         named.arg(url);
     }
     Some(named)
-}
-
-fn start(mut command: Command) -> bool {
-    // Its output would end up in our answer or on the person's terminal.
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().is_ok()
 }

@@ -23,7 +23,6 @@ pub struct Http {
 }
 
 /// A whole reply.
-#[derive(Debug)]
 pub struct Reply {
     pub status: u16,
     /// Seconds that the server asks us to wait (`Retry-After`), counted from now.

@@ -7,19 +7,24 @@ mod authorize;
 mod browser;
 mod callback;
 mod http;
+mod incoming;
 mod page;
+mod paste;
 mod registration;
 mod revoke;
 mod token;
 
 use crate::error::ExitKind;
+use crate::scope::Scopes;
+use crate::session::{OrgUuid, SessionName};
 use crate::site::{Site, VanityHost};
 
-pub use authorize::{Authorization, Redirect, Returned};
-pub use browser::Browser;
-pub use callback::{Callback, CallbackListener, REGISTERED_PORTS, redirect_uri};
+pub use authorize::{Ask, Authorization, Redirect, Returned};
+pub use browser::{Browser, Opened, Opening};
+pub use callback::{Callback, CallbackListener, REGISTERED_PORTS, WaitingBrowser, redirect_uri};
 pub use http::{Http, HttpError, Reply, block_on, causes, streaming_client};
 pub use page::Page;
+pub use paste::{PasteError, read_paste};
 pub use registration::register;
 pub use revoke::{TokenHint, revoke};
 pub use token::{Grant, TokenError, exchange, read_refresh_reply, refresh};
@@ -63,12 +68,31 @@ pub enum LoginError {
         "could not listen for the login on 127.0.0.1, port {}: close the program that uses it, or choose another port with --callback-port", alternatives(.ports)
     )]
     PortsBusy { ports: Vec<u16> },
-    #[error("could not listen for the login: {0}")]
-    Listener(std::io::Error),
+    #[error(
+        "could not listen for the login on 127.0.0.1, port {port}: {source}; choose another port with --callback-port"
+    )]
+    Listener { port: u16, source: std::io::Error },
     #[error("nobody finished the login within {} s: run `dd-oauth login` again", .0.as_secs())]
     TimedOut(std::time::Duration),
     #[error("the login was refused: {code}{}", described(.description))]
     Denied { code: String, description: String },
+    #[error(
+        "the site refused scopes{}{}: ask for others with --scopes, or for read access alone with --read-only",
+        listed(.named), described(.description)
+    )]
+    ScopesRefused {
+        /// Those of the refusal that were asked for.
+        named: Scopes,
+        description: String,
+    },
+    #[error(
+        "the login was for organization {came}, not for {asked}; it was not used: log in to the right one, or name the other with --org-uuid"
+    )]
+    OtherOrganization { asked: OrgUuid, came: String },
+    #[error(
+        "the login was for organization {came}, but the session {name} is one of {kept}, and is not overwritten: give the other a name of its own with --org"
+    )]
+    NameTaken { name: SessionName, kept: OrgUuid, came: String },
     #[error(
         "the login came back from {named:?}, which is not a Datadog site; no code was sent there"
     )]
@@ -81,6 +105,10 @@ pub enum LoginError {
 
 fn alternatives(ports: &[u16]) -> String {
     ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+fn listed(scopes: &Scopes) -> String {
+    if scopes.is_empty() { String::new() } else { format!(" ({scopes})") }
 }
 
 fn described(description: &str) -> String {
@@ -97,12 +125,16 @@ impl LoginError {
             }
             Self::Exchange { source, .. } if source.is_refusal() => ExitKind::LoginRequired,
             Self::Exchange { .. } => ExitKind::Temporary,
-            Self::Denied { .. } | Self::TimedOut(_) => ExitKind::LoginRequired,
+            Self::Denied { .. }
+            | Self::TimedOut(_)
+            | Self::ScopesRefused { .. }
+            | Self::OtherOrganization { .. }
+            | Self::NameTaken { .. } => ExitKind::LoginRequired,
             Self::ForeignRegion { .. } | Self::ForeignIssuer { .. } => ExitKind::Refused,
             Self::NoRegistration { .. }
             | Self::RegistrationRefused { .. }
             | Self::PortsBusy { .. }
-            | Self::Listener(_) => ExitKind::Other,
+            | Self::Listener { .. } => ExitKind::Other,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Linux, macOS and the BSDs.
 
+mod keyboard;
+
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
@@ -14,8 +16,11 @@ use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+pub use keyboard::Keyboard;
+
 use super::Privacy;
 use crate::config::{ConfigError, Directories, Environment};
+use crate::session::EarlierDirectories;
 
 /// Options for a file that is private from its first moment. Opening never blocks, so that a pipe
 /// put in the place of a file cannot hold us.
@@ -134,6 +139,25 @@ pub fn directories(environment: &Environment) -> Result<Directories, ConfigError
     })
 }
 
+/// The places in which earlier tools kept their files.
+///
+/// # Errors
+/// Where there is no home directory.
+pub fn directories_of_earlier_tools(
+    environment: &Environment,
+) -> Result<EarlierDirectories, ConfigError> {
+    let home = environment.path("HOME").filter(|home| home.is_absolute());
+    let home = home.ok_or(ConfigError::NoHome("HOME"))?;
+    let mut pup: Vec<_> =
+        environment.path("PUP_CONFIG_DIR").filter(|path| path.is_absolute()).into_iter().collect();
+    pup.push(directories(environment)?.config.with_file_name("pup"));
+    if cfg!(target_os = "macos") {
+        pup.push(home.join("Library/Application Support/pup"));
+    }
+    pup.dedup();
+    Ok(EarlierDirectories { seed: home.join(".datadog"), pup })
+}
+
 /// Waits until standard input has something to read or has ended.
 ///
 /// # Errors
@@ -160,6 +184,25 @@ pub fn wait_for_input(input: &io::Stdin, limit: Duration) -> io::Result<()> {
 pub fn stderr_is_in_foreground() -> bool {
     rustix::termios::tcgetpgrp(io::stderr().as_fd())
         .is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// The commands that open a page end with a failure where they could not.
+pub const LAUNCHERS_TELL_FAILURE: bool = true;
+
+/// Whether a browser that is opened here is seen by the person who asked for it: there is a display,
+/// or Windows around us. Someone who came over ssh sits elsewhere, unless the display came along.
+#[must_use]
+pub fn has_screen(environment: &Environment) -> bool {
+    let set = |name: &str| environment.path(name).is_some();
+    if cfg!(target_os = "macos") {
+        return !set("SSH_CONNECTION") && !set("SSH_TTY");
+    }
+    set("DISPLAY") || set("WAYLAND_DISPLAY") || set("WSL_DISTRO_NAME") || set("WSL_INTEROP")
+}
+
+/// Lets a command run in a process group of its own, out of reach of our terminal's Ctrl-C.
+pub fn set_apart(command: &mut Command) {
+    command.process_group(0);
 }
 
 /// Ends standard output, so that who reads it to its end need not wait for us. The descriptor
@@ -210,10 +253,9 @@ pub fn start_worker(
     input: &[u8; 32],
 ) -> io::Result<HandedOn> {
     let mut command = Command::new(own_executable()?);
-    if let Some(name) = std::env::args_os().next() {
-        command.arg0(name);
-    }
     command
+        // Not the name that we were called under: that may be one of git's or docker's.
+        .arg0(env!("CARGO_PKG_NAME"))
         .args(arguments)
         .arg(file.as_raw_fd().to_string())
         .current_dir("/")

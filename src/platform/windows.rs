@@ -1,13 +1,19 @@
 //! Windows.
 
+mod keyboard;
+
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal};
+use std::os::windows::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+pub use keyboard::Keyboard;
+
 use super::Privacy;
 use crate::config::{ConfigError, Directories, Environment};
+use crate::session::EarlierDirectories;
 
 /// Options for a file of the user. The profile's directories, in which all of them lie, are open
 /// to their user alone, and files inherit that.
@@ -95,6 +101,20 @@ pub fn directories(environment: &Environment) -> Result<Directories, ConfigError
     })
 }
 
+/// The places in which earlier tools kept their files.
+///
+/// # Errors
+/// Where the profile is not known.
+pub fn directories_of_earlier_tools(
+    environment: &Environment,
+) -> Result<EarlierDirectories, ConfigError> {
+    let profile = environment.path("USERPROFILE").ok_or(ConfigError::NoHome("USERPROFILE"))?;
+    let mut pup: Vec<_> = environment.path("PUP_CONFIG_DIR").into_iter().collect();
+    pup.push(directories(environment)?.config.with_file_name("pup"));
+    pup.dedup();
+    Ok(EarlierDirectories { seed: profile.join(".datadog"), pup })
+}
+
 /// Waits until standard input has something to read or has ended, by trying it on a thread: a
 /// pipe cannot be polled here.
 ///
@@ -114,6 +134,22 @@ pub fn wait_for_input(_input: &io::Stdin, limit: Duration) -> io::Result<()> {
 #[must_use]
 pub fn stderr_is_in_foreground() -> bool {
     io::stderr().is_terminal()
+}
+
+/// `explorer.exe` ends with 1 even where it opened the page.
+pub const LAUNCHERS_TELL_FAILURE: bool = false;
+
+/// Whether a browser that is opened here is seen by the person who asked for it, who sits elsewhere
+/// if they came over ssh.
+#[must_use]
+pub fn has_screen(environment: &Environment) -> bool {
+    environment.path("SSH_CONNECTION").is_none() && environment.path("SSH_TTY").is_none()
+}
+
+/// Lets a command run in a process group of its own, out of reach of our console's Ctrl-C.
+pub fn set_apart(command: &mut Command) {
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
 }
 
 /// Nothing is done after the answer here for which a reader would have to wait.

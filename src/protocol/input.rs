@@ -47,6 +47,21 @@ pub fn read_request(input: &mut impl BufRead) -> Result<Vec<u8>, InputError> {
     Ok(request)
 }
 
+/// Reads to the end of the stream, for the dialects whose request is one value and not lines.
+///
+/// # Errors
+/// Where it is longer than [`REQUEST_LIMIT`], or the stream fails.
+pub fn read_document(input: &mut impl BufRead) -> Result<Vec<u8>, InputError> {
+    let mut document = Vec::new();
+    // One byte more, so that a longer one is noticed.
+    let mut limited = io::Read::take(input, REQUEST_LIMIT as u64 + 1);
+    io::Read::read_to_end(&mut limited, &mut document).map_err(InputError::Io)?;
+    if document.len() > REQUEST_LIMIT {
+        return Err(InputError::Request(RequestError::TooLong { limit: REQUEST_LIMIT }));
+    }
+    Ok(document)
+}
+
 /// A line without its end: LF, or CR LF.
 pub(super) fn content(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -72,6 +87,16 @@ mod tests {
         assert_eq!(read(b"get").unwrap(), "get");
         assert_eq!(read(b"").unwrap(), "");
         assert_eq!(read(b"\nget").unwrap(), "");
+    }
+
+    #[test]
+    fn a_document_ends_with_the_stream_alone() {
+        assert_eq!(read_document(&mut &b"{\n\n}\n"[..]).unwrap(), b"{\n\n}\n");
+        let longest = vec![b' '; REQUEST_LIMIT];
+        assert_eq!(read_document(&mut &longest[..]).unwrap().len(), REQUEST_LIMIT);
+        let longer = vec![b' '; REQUEST_LIMIT + 1];
+        let error = read_document(&mut &longer[..]).unwrap_err();
+        assert!(matches!(error, InputError::Request(RequestError::TooLong { .. })), "{error:?}");
     }
 
     #[test]

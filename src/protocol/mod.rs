@@ -2,8 +2,15 @@
 //!
 //! `protocol.md` is the specification of what these functions accept and write.
 
+pub mod bazel;
+pub mod docker;
+pub mod format;
+pub mod git;
 pub mod input;
+mod json;
+mod line;
 pub mod native;
+mod url;
 
 use std::time::Duration;
 
@@ -11,7 +18,31 @@ use crate::clock::Timestamp;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, ApiKey, ApplicationKey, RefreshToken};
 use crate::session::{ClientId, OrgLabel};
-use crate::site::SiteName;
+use crate::site::{Site, SiteName};
+
+/// The wire format of a request and its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dialect {
+    #[default]
+    Native,
+    Git,
+    Docker,
+    Bazel,
+}
+
+impl Dialect {
+    /// By the name under which the program was called, without its directory: git looks for
+    /// `git-credential-NAME`, docker for `docker-credential-NAME`.
+    #[must_use]
+    pub fn of_program(name: &str) -> Option<Self> {
+        match name.strip_suffix("-credential-dd-oauth")? {
+            "git" => Some(Self::Git),
+            "docker" => Some(Self::Docker),
+            "bazel" => Some(Self::Bazel),
+            _ => None,
+        }
+    }
+}
 
 /// What a caller asks of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +132,26 @@ pub enum Expiry {
 #[derive(Debug)]
 pub struct EraseRequest {
     pub target: Target,
-    /// With it, only this token is rejected, and only while it is still the stored one.
-    pub access_token: Option<AccessToken>,
+    pub what: Erasure,
+}
+
+/// What is erased.
+#[derive(Debug)]
+pub enum Erasure {
+    /// The whole session; only the native dialect can ask for that.
+    Session,
+    /// This access token, and only while it is still the stored one.
+    AccessToken(AccessToken),
+    /// Whatever access token is stored.
+    CurrentAccessToken,
+}
+
+impl Target {
+    /// The sessions of a site.
+    #[must_use]
+    pub fn at(site: Site) -> Self {
+        Self { site: Some(SiteName::Site(site)), org: None }
+    }
 }
 
 /// Asks for a key pair.
@@ -170,6 +219,11 @@ pub enum RequestError {
     Missing { operation: &'static str, key: &'static str, why: &'static str },
     #[error("{key} in the request {why}")]
     BadValue { key: &'static str, why: String },
+    /// The place, and nothing of what stands there: it may be a secret.
+    #[error(
+        "the request is not the JSON object that it should be: {what} at line {line}, column {column}"
+    )]
+    Json { what: &'static str, line: usize, column: usize },
     #[error("no more of the request came for {} s; end it with an empty line", .0.as_secs())]
     Stalled(Duration),
 }
@@ -177,6 +231,16 @@ pub enum RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_is_called_as_its_caller_looks_for_it() {
+        assert_eq!(Dialect::of_program("git-credential-dd-oauth"), Some(Dialect::Git));
+        assert_eq!(Dialect::of_program("docker-credential-dd-oauth"), Some(Dialect::Docker));
+        assert_eq!(Dialect::of_program("bazel-credential-dd-oauth"), Some(Dialect::Bazel));
+        for other in ["dd-oauth", "native-credential-dd-oauth", "git-credential-dd-oauth2", ""] {
+            assert_eq!(Dialect::of_program(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn every_operation_is_known_by_its_name() {

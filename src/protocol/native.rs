@@ -1,12 +1,14 @@
 //! The native dialect: lines of `key=value`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::input::content;
+use super::line::text;
 use super::{
-    Answer, EraseRequest, Expiry, GetKeysRequest, GetRequest, KeyAnswer, Operation, Request,
-    RequestError, StoreKeysRequest, StoreRequest, Target, Version,
+    Answer, EraseRequest, Erasure, Expiry, GetKeysRequest, GetRequest, KeyAnswer, Operation,
+    Request, RequestError, StoreKeysRequest, StoreRequest, Target, Version,
 };
 use crate::clock::Timestamp;
 use crate::scope::Scopes;
@@ -80,8 +82,9 @@ pub fn parse(bytes: &[u8], argument: Option<Operation>) -> Result<Request, Reque
         }
         Operation::Store => fields.store(target).map(Request::Store),
         Operation::Erase => {
-            let access_token = fields.secret("access_token")?;
-            Ok(Request::Erase(EraseRequest { target, access_token }))
+            let token = fields.secret("access_token")?;
+            let what = token.map_or(Erasure::Session, Erasure::AccessToken);
+            Ok(Request::Erase(EraseRequest { target, what }))
         }
     }
 }
@@ -118,36 +121,28 @@ fn add_line(text: &mut String, key: &str, value: &str) {
 #[must_use]
 pub fn render(answer: &Answer, version: Option<Version>) -> String {
     let mut text = String::new();
-    let mut line = |key: &str, value: &str| add_line(&mut text, key, value);
-    if let Some(Version::V1) = version {
-        line("version", "1");
-    }
-    line("access_token", answer.access_token.expose());
-    line("token_type", "Bearer");
-    if let Some(expires) = answer.expires {
-        line("expires_at", &expires.seconds().to_string());
-    }
-    line("site", &answer.site);
-    line("api_url", &answer.api_url);
-    if let Some(org) = &answer.org {
-        line("org", &org.to_string());
+    for (key, value) in fields(answer, version) {
+        add_line(&mut text, key, &value);
     }
     text
 }
 
-fn text(line: usize, bytes: &[u8]) -> Result<&str, RequestError> {
-    let bad = |what| Err(RequestError::BadCharacter { line, what });
-    if bytes.contains(&0) {
-        return bad("a NUL byte");
-    }
-    if bytes.contains(&b'\r') {
-        return bad("a carriage return inside");
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) if text.chars().any(|c| c.is_control() && c != '\t') => bad("a control character"),
-        Ok(text) => Ok(text),
-        Err(_) => bad("bytes that are not UTF-8"),
-    }
+/// The keys of an answer and their values, in order.
+pub(super) fn fields(
+    answer: &Answer,
+    version: Option<Version>,
+) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+    [
+        version.map(|Version::V1| ("version", "1".into())),
+        Some(("access_token", answer.access_token.expose().into())),
+        Some(("token_type", "Bearer".into())),
+        answer.expires.map(|expires| ("expires_at", expires.seconds().to_string().into())),
+        Some(("site", (&answer.site).into())),
+        Some(("api_url", (&answer.api_url).into())),
+        answer.org.as_ref().map(|org| ("org", org.to_string().into())),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn parse_operation(line: &str) -> Result<Operation, RequestError> {

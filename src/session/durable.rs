@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use super::{StorageError, io_error};
 use crate::platform::{self, Privacy};
 
@@ -79,6 +81,57 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
     drop(file);
     std::fs::rename(&temporary, path).map_err(io_error("replace", path))?;
     sync_parent(path)
+}
+
+/// Replaces a file that other programs write, as long as it holds `known`, with one of the same
+/// mode that holds `new`, or removes it. Whether it did: they know no lock of ours, so it is looked
+/// at again at the last moment.
+pub fn exchange(path: &Path, known: &[u8], new: Option<&[u8]>) -> Result<bool, StorageError> {
+    // What a link leads to is the file.
+    let path = &std::fs::canonicalize(path).map_err(io_error("look at", path))?;
+    check_directory(path.parent().unwrap_or(path))?;
+    let limit = u64::try_from(known.len()).unwrap_or(u64::MAX);
+    let is_known = || match read(path, Privacy::Owned, limit) {
+        Ok(bytes) => Ok(bytes.map(Zeroizing::new).is_some_and(|bytes| *bytes == known)),
+        Err(StorageError::Io { source, .. }) if source.kind() == ErrorKind::FileTooLarge => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    };
+    let Some(new) = new else {
+        if !is_known()? {
+            return Ok(false);
+        }
+        remove(path)?;
+        return sync_parent(path).map(|()| true);
+    };
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".dd-oauth-new");
+    let temporary = path.with_file_name(name);
+    remove(&temporary)?;
+    let mode = std::fs::metadata(path).map_err(io_error("look at", path))?.permissions();
+    let written = || -> Result<bool, StorageError> {
+        let mut file = platform::private_file()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .map_err(io_error("create", &temporary))?;
+        file.write_all(new).map_err(io_error("write", &temporary))?;
+        file.set_permissions(mode).map_err(io_error("set the mode of", &temporary))?;
+        file.sync_all().map_err(io_error("sync", &temporary))?;
+        if !is_known()? {
+            return Ok(false);
+        }
+        std::fs::rename(&temporary, path).map_err(io_error("replace", path))?;
+        Ok(true)
+    };
+    let written = written();
+    if !matches!(written, Ok(true)) {
+        // It holds tokens.
+        remove(&temporary)?;
+        return written;
+    }
+    sync_parent(path).map(|()| true)
 }
 
 /// Creates `path` with `bytes` if nothing is there yet; of several that try at once one succeeds,

@@ -16,21 +16,31 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::seal::SealingKey;
 use super::{
-    Access, ClientId, Generation, Lifetime, OrgLabel, Renewal, Session, SessionName, StorageError,
+    Access, ClientId, Generation, Lifetime, OrgLabel, OrgUuid, Renewal, Session, SessionName,
+    StorageError,
 };
 use crate::clock::Timestamp;
 use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::site::Site;
 
-const MAGIC: &str = "dd-oauth session ";
-const FORMAT: u32 = 1;
+const KIND: Kind = Kind { magic: "dd-oauth session ", format: 1, no_such: "is not a session file" };
+
+/// How the files of one kind begin.
+pub struct Kind {
+    pub magic: &'static str,
+    pub format: u32,
+    /// What is said of a file that is none.
+    pub no_such: &'static str,
+}
 
 /// What a session file says to anybody who can read it.
 #[derive(Clone, Debug)]
 pub struct SessionHead {
     pub name: SessionName,
     pub vanity_host: Option<String>,
+    /// The site that the login was asked for, where it came back from another one.
+    pub asked_site: Option<Site>,
     /// When the access token expires; nothing where none is held.
     pub expires: Option<Timestamp>,
 }
@@ -41,7 +51,11 @@ struct Head {
     #[serde(skip_serializing_if = "Option::is_none")]
     org: Option<OrgLabel>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    org_uuid: Option<String>,
+    org_uuid: Option<OrgUuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org_name: Option<OrgLabel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_site: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vanity_host: Option<String>,
     generation: Generation,
@@ -76,6 +90,8 @@ pub fn write(session: &Session, key: &SealingKey) -> Result<Vec<u8>, StorageErro
         site: session.name.site.to_string(),
         org: session.name.org.clone(),
         org_uuid: session.org_uuid.clone(),
+        org_name: session.org_name.clone(),
+        asked_site: session.asked_site.as_ref().map(ToString::to_string),
         vanity_host: session.vanity_host.clone(),
         generation: session.generation,
         issued: lifetime.map(|lifetime| lifetime.issued),
@@ -96,16 +112,17 @@ pub fn write(session: &Session, key: &SealingKey) -> Result<Vec<u8>, StorageErro
     };
     let head = serde_json::to_string(&head).expect("a head is plain data");
     let body = zeroize::Zeroizing::new(serde_json::to_vec(&body).expect("a body is plain data"));
-    let public = format!("{MAGIC}{FORMAT}\n{head}\n").into_bytes();
+    let public = format!("{}{}\n{head}\n", KIND.magic, KIND.format).into_bytes();
     let sealed = key.seal(&body, &public)?;
     Ok([public, sealed].concat())
 }
 
 /// Reads the public part of the file at `path`.
 pub fn read_head(bytes: &[u8], path: &Path) -> Result<SessionHead, StorageError> {
-    let (_, head, _) = split::<Head>(bytes, path, MAGIC, FORMAT)?;
+    let (_, head, _) = split::<Head>(bytes, path, &KIND)?;
     let (name, _) = understand(&head, path)?;
-    Ok(SessionHead { name, vanity_host: head.vanity_host, expires: head.expires })
+    let asked_site = asked_site(&head, path)?;
+    Ok(SessionHead { name, vanity_host: head.vanity_host, asked_site, expires: head.expires })
 }
 
 /// Opens the file at `path`, which has to be the one of the session `expected`.
@@ -115,7 +132,7 @@ pub fn read(
     expected: &SessionName,
     key: &SealingKey,
 ) -> Result<Session, StorageError> {
-    let (public, head, sealed) = split::<Head>(bytes, path, MAGIC, FORMAT)?;
+    let (public, head, sealed) = split::<Head>(bytes, path, &KIND)?;
     if head.key != key.fingerprint() {
         return Err(StorageError::OtherKey { path: path.to_path_buf() });
     }
@@ -145,6 +162,8 @@ pub fn read(
     };
     Ok(Session {
         name,
+        asked_site: asked_site(&head, path)?,
+        org_name: head.org_name,
         org_uuid: head.org_uuid,
         vanity_host: head.vanity_host,
         generation: head.generation,
@@ -154,26 +173,24 @@ pub fn read(
     })
 }
 
-/// Public part, head, and sealed body of a file that begins with `magic` and is of this format.
+/// Public part, head, and sealed body of a file of this kind.
 pub fn split<'a, Head: DeserializeOwned>(
     bytes: &'a [u8],
     path: &Path,
-    magic: &str,
-    known: u32,
+    kind: &Kind,
 ) -> Result<(&'a [u8], Head, &'a [u8]), StorageError> {
     let damaged = |why| StorageError::Corrupt { path: path.to_path_buf(), why };
     let cut = || damaged("was cut short");
-    let rest =
-        bytes.strip_prefix(magic.as_bytes()).ok_or_else(|| damaged("is no file of this kind"))?;
+    let rest = bytes.strip_prefix(kind.magic.as_bytes()).ok_or_else(|| damaged(kind.no_such))?;
     let format_end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;
     let format = std::str::from_utf8(&rest[..format_end]).ok();
     let format = format.and_then(|text| text.parse::<u32>().ok());
     match format {
-        Some(format) if format == known => {}
-        Some(newer) if newer > known => {
+        Some(format) if format == kind.format => {}
+        Some(newer) if newer > kind.format => {
             return Err(StorageError::Newer { path: path.to_path_buf() });
         }
-        _ => return Err(damaged("is no file of this kind")),
+        _ => return Err(damaged(kind.no_such)),
     }
     let rest = &rest[format_end + 1..];
     let head_end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;
@@ -190,6 +207,11 @@ fn understand(head: &Head, path: &Path) -> Result<(SessionName, Scopes), Storage
     Ok((SessionName { site, org: head.org.clone() }, scopes))
 }
 
+fn asked_site(head: &Head, path: &Path) -> Result<Option<Site>, StorageError> {
+    let damaged = |_| StorageError::Corrupt { path: path.to_path_buf(), why: "names no site" };
+    head.asked_site.as_deref().map(Site::parse).transpose().map_err(damaged)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +220,9 @@ mod tests {
         let issued = Timestamp::from_seconds(1_800_000_000);
         Session {
             name: SessionName { site: Site::parse(site).unwrap(), org: OrgLabel::parse("Acme") },
-            org_uuid: Some("00000000-0000-0000-0000-000000000001".into()),
+            org_uuid: OrgUuid::parse("00000000-0000-0000-0000-000000000001"),
+            org_name: OrgLabel::parse("Acme Inc."),
+            asked_site: Some(Site::parse("us3").unwrap()),
             vanity_host: None,
             generation: Generation::FIRST.next(),
             scopes: Scopes::parse("a b").unwrap(),
@@ -229,6 +253,7 @@ mod tests {
         };
         assert_eq!(refresh_token.expose(), "refresh-canary");
         let head = read_head(&bytes, Path::new("x.session")).unwrap();
+        assert_eq!(head.asked_site, written.asked_site);
         assert_eq!(head.expires, Some(Timestamp::from_seconds(1_800_003_600)));
         assert!(!String::from_utf8_lossy(&bytes).contains("canary"));
     }

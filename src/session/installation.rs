@@ -139,6 +139,12 @@ impl Installation {
         self.paths.state_directory.join("installation.lock")
     }
 
+    /// The lock that lets one process at a time take over what earlier tools left behind.
+    #[must_use]
+    pub fn import_lock_path(&self) -> PathBuf {
+        self.paths.state_directory.join("import.lock")
+    }
+
     /// Where the sealing key rests.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ pub struct Announcement {
 }
 
 /// A whole reply of the token endpoint, secured before anything else is done with it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SecuredReply {
     /// Before the request was sent: the clock of its token starts here.
     pub sent: Timestamp,

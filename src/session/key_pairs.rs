@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::file::Kind;
 use super::seal::SealingKey;
 use super::store::choose_among;
 use super::{
@@ -24,8 +25,7 @@ use crate::platform::Privacy;
 use crate::secret::{ApiKey, ApplicationKey, Secret};
 use crate::site::{Site, SiteName};
 
-const MAGIC: &str = "dd-oauth keys ";
-const FORMAT: u32 = 1;
+const KIND: Kind = Kind { magic: "dd-oauth keys ", format: 1, no_such: "is not a file of keys" };
 const LIMIT: u64 = 64 * 1024;
 /// The ending of the file of a pair.
 pub(super) const KEY_PAIR_ENDING: &str = "keys";
@@ -112,7 +112,7 @@ impl<'a> KeyPairs<'a> {
 
     fn name_of(path: &Path) -> Result<Option<SessionName>, StorageError> {
         let Some(bytes) = durable::read(path, Privacy::Owned, LIMIT)? else { return Ok(None) };
-        let (_, head, _) = file::split::<Head>(&bytes, path, MAGIC, FORMAT)?;
+        let (_, head, _) = file::split::<Head>(&bytes, path, &KIND)?;
         name_in(head, path).map(Some)
     }
 
@@ -168,7 +168,7 @@ fn write(pair: &KeyPair, key: &SealingKey) -> Result<Vec<u8>, StorageError> {
     };
     let head = serde_json::to_string(&head).expect("a head is plain data");
     let body = zeroize::Zeroizing::new(serde_json::to_vec(&body).expect("a body is plain data"));
-    let public = format!("{MAGIC}{FORMAT}\n{head}\n").into_bytes();
+    let public = format!("{}{}\n{head}\n", KIND.magic, KIND.format).into_bytes();
     let sealed = key.seal(&body, &public)?;
     Ok([public, sealed].concat())
 }
@@ -180,7 +180,7 @@ fn read(
     key: &SealingKey,
 ) -> Result<KeyPair, StorageError> {
     let damaged = |why| StorageError::Corrupt { path: path.to_path_buf(), why };
-    let (public, head, sealed) = file::split::<Head>(bytes, path, MAGIC, FORMAT)?;
+    let (public, head, sealed) = file::split::<Head>(bytes, path, &KIND)?;
     if head.key != key.fingerprint() {
         return Err(StorageError::OtherKey { path: path.to_path_buf() });
     }

@@ -142,6 +142,37 @@ impl Keychain {
         })
     }
 
+    /// Puts `new` into the entry of that name that holds `known`, or removes it; whatever library
+    /// wrote it. Whether there was one: it may have been changed meanwhile.
+    ///
+    /// # Errors
+    /// Where it cannot be asked or written.
+    pub fn exchange(
+        self,
+        service: &str,
+        account: &str,
+        known: &Zeroizing<Vec<u8>>,
+        new: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<bool, KeychainError> {
+        let (service, account) = (service.to_string(), account.to_string());
+        let known = known.clone();
+        self.within_limit(move || {
+            let store = platform_keychain::store()?;
+            let holds = |entry: &Entry| {
+                let named = account_of(entry, &service).is_some_and(|found| found == account);
+                let held = if named { entry.get_secret().ok() } else { None };
+                held.is_some_and(|held| *Zeroizing::new(held) == *known)
+            };
+            let entries = store.search(&platform_keychain::entries_of(&service))?;
+            let Some(entry) = entries.iter().find(|entry| holds(entry)) else { return Ok(false) };
+            match &new {
+                Some(new) => entry.set_secret(new)?,
+                None => entry.delete_credential()?,
+            }
+            Ok(true)
+        })
+    }
+
     fn ask<T: Send + 'static>(
         self,
         service: &str,

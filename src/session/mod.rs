@@ -4,14 +4,17 @@
 
 mod durable;
 mod file;
+mod import;
 mod installation;
 mod journal;
 mod key;
 mod key_copies;
 mod key_pairs;
 mod keychain;
+mod login_outcome;
 mod name;
 mod outcome;
+mod refused_scopes;
 mod registrations;
 mod seal;
 mod store;
@@ -25,16 +28,20 @@ use crate::clock::Timestamp;
 use crate::error::ExitKind;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken};
+use crate::site::Site;
 
 pub use file::SessionHead;
+pub use import::{EarlierDirectories, EarlierSession, EarlierSessions, ImportError, Origin, Tool};
 pub use installation::{Installation, InstallationPaths, KeySettings, Opened};
 pub use journal::{Announcement, Journal, SecuredReply};
 pub use key::{KeyHome, KeyPlace};
 pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
 pub use key_pairs::{KeyPair, KeyPairs};
-pub use keychain::{KeychainError, Patience};
-pub use name::{OrgLabel, SessionName};
+pub use keychain::{Keychain, KeychainError, Patience};
+pub use login_outcome::{LoginFailure, LoginOutcome, LoginVerdict};
+pub use name::{OrgLabel, OrgUuid, SessionName};
 pub use outcome::{Attempt, Outcome, Refusal, TokenDigest, Verdict};
+pub use refused_scopes::RefusedScopes;
 pub use registrations::{Registration, Registrations};
 pub use store::{Choice, SessionStore};
 
@@ -79,7 +86,11 @@ impl ClientId {
 pub struct Session {
     pub name: SessionName,
     /// The UUID of the organization, where the login told it.
-    pub org_uuid: Option<String>,
+    pub org_uuid: Option<OrgUuid>,
+    /// What the organization calls itself, where the login told it; the label may be another.
+    pub org_name: Option<OrgLabel>,
+    /// The site that the login was asked for, where it came back from another one.
+    pub asked_site: Option<Site>,
     /// The customer's own web host that the login went through.
     pub vanity_host: Option<String>,
     pub generation: Generation,

@@ -34,6 +34,27 @@ impl fmt::Display for OrgLabel {
     }
 }
 
+/// The UUID of an organization (`dd_oid`), in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrgUuid(String);
+
+impl OrgUuid {
+    /// Accepts the form of RFC 9562, section 4.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let groups: Vec<_> = text.split('-').map(str::len).collect();
+        let digits = text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+        (groups == [8, 4, 4, 4, 12] && digits).then(|| Self(text.to_ascii_lowercase()))
+    }
+}
+
+impl fmt::Display for OrgUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Names one session of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionName {
@@ -154,6 +175,16 @@ mod tests {
         }
         for bad in ["", "x", "datadoghq.com", "datadoghq.com@%", "datadoghq.com@%f", "@", "us9@"] {
             assert!(SessionName::from_file_stem(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_one_to_the_letter() {
+        let uuid = |text: &str| OrgUuid::parse(text).map(|uuid| uuid.to_string());
+        let proper = "00000000-0000-4000-8000-00000000000a";
+        assert_eq!(uuid(&proper.to_uppercase()).as_deref(), Some(proper));
+        for bad in ["", "0", "00000000-0000-4000-8000-00000000000g", "----"] {
+            assert_eq!(uuid(bad), None, "{bad}");
         }
     }
 

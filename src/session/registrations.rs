@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::name::encode;
-use super::{ClientId, Installation, StorageError, durable};
+use super::{ClientId, Installation, RefusedScopes, StorageError, durable};
 use crate::clock::Timestamp;
 use crate::lock::Lock;
 use crate::platform::Privacy;
@@ -75,6 +75,40 @@ impl<'a> Registrations<'a> {
         }
     }
 
+    /// Forgets the registration at `site`, and what the site refused. `_lock` is that of
+    /// [`Registrations::lock_path`].
+    ///
+    /// # Errors
+    /// Where something cannot be removed.
+    pub fn forget(&self, _lock: &Lock, site: &Site) -> Result<(), StorageError> {
+        durable::remove(&self.path(site))?;
+        durable::remove(&self.refused_path(site))
+    }
+
+    /// The scopes that `site` refused.
+    ///
+    /// # Errors
+    /// Where the file cannot be read; one that cannot be understood refuses nothing.
+    pub fn refused_scopes(&self, site: &Site) -> Result<RefusedScopes, StorageError> {
+        let bytes = durable::read(&self.refused_path(site), Privacy::Owned, LIMIT)?;
+        let refused = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(refused.unwrap_or_default())
+    }
+
+    /// Keeps what `site` refused; `_lock` is that of [`Registrations::lock_path`].
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn save_refused_scopes(
+        &self,
+        _lock: &Lock,
+        site: &Site,
+        refused: &RefusedScopes,
+    ) -> Result<(), StorageError> {
+        let json = serde_json::to_vec(refused).expect("names and times are plain data");
+        durable::replace(&self.refused_path(site), &json)
+    }
+
     /// The lock that lets one process at a time register at `site`.
     #[must_use]
     pub fn lock_path(&self, site: &Site) -> PathBuf {
@@ -84,5 +118,9 @@ impl<'a> Registrations<'a> {
     fn path(&self, site: &Site) -> PathBuf {
         let name = format!("{}.json", encode(&site.to_string()));
         self.installation.registrations_directory().join(name)
+    }
+
+    fn refused_path(&self, site: &Site) -> PathBuf {
+        self.path(site).with_extension("refused.json")
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::file::{self, SessionHead};
 use super::key_pairs::KEY_PAIR_ENDING;
 use super::{
-    Installation, Journal, OrgLabel, Session, SessionName, StorageError, durable, io_error,
+    Installation, Journal, LoginOutcome, OrgLabel, Session, SessionName, StorageError, durable,
+    io_error,
 };
 use crate::lock::Lock;
 use crate::platform::Privacy;
@@ -17,6 +18,7 @@ use crate::site::{Site, SiteName};
 const SESSION_LIMIT: u64 = 64 * 1024;
 /// The endings of the files that hold something of a session; the others are locks.
 const SECRET_FILES: [&str; 3] = ["session", "new", "journal"];
+const LOGIN_OUTCOME_LIMIT: u64 = 16 * 1024;
 const SELECTED_LIMIT: u64 = 4096;
 
 /// Which session a request means, as far as the stored ones decide it.
@@ -77,6 +79,22 @@ impl<'a> SessionStore<'a> {
             None => {}
         }
         choose_among(fitting, site, org, || self.selected())
+    }
+
+    /// The sessions of logins that were asked for at `site`, and came back from another one.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn elsewhere(
+        &self,
+        site: &Site,
+        org: Option<&OrgLabel>,
+    ) -> Result<Vec<SessionName>, StorageError> {
+        let mut named = self.names()?;
+        named.retain(|name| org.is_none() || name.org.as_ref() == org);
+        keep_if(named, |name| {
+            Ok(self.head(name)?.is_some_and(|head| head.asked_site.as_ref() == Some(site)))
+        })
     }
 
     /// All sessions, in the order of their names.
@@ -225,6 +243,31 @@ impl<'a> SessionStore<'a> {
     #[must_use]
     pub fn login_lock_path(&self, name: &SessionName) -> PathBuf {
         self.path(name, "login")
+    }
+
+    /// How the last login to a session of this name ended, as far as it is known.
+    ///
+    /// # Errors
+    /// Where the file cannot be read; one that cannot be understood counts as none.
+    pub fn login_outcome(&self, name: &SessionName) -> Result<Option<LoginOutcome>, StorageError> {
+        let path = self.path(name, "login.outcome");
+        let bytes = durable::read(&path, Privacy::Owned, LOGIN_OUTCOME_LIMIT)?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Tells those who waited for a login how it ended. `_lock` is
+    /// [`SessionStore::login_lock_path`].
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn tell_login_outcome(
+        &self,
+        _lock: &Lock,
+        name: &SessionName,
+        outcome: &LoginOutcome,
+    ) -> Result<(), StorageError> {
+        let json = serde_json::to_vec(outcome).expect("an outcome is plain data");
+        durable::replace(&self.path(name, "login.outcome"), &json)
     }
 
     /// What `dd-oauth use` chose.

@@ -1,8 +1,10 @@
 // A browser without a screen: `node browser.mjs URL` follows the redirects of a login by hand,
-// fills in and submits every form on the way, and ends once the program's callback has answered.
+// fills in and submits every form on the way, and ends with the last page of the program, whose
+// offers it takes.
 //
-//   BROWSER_DENY           press the last button of a form instead of the first
-//   BROWSER_LOG            file to append to: the URL given, then `callback STATUS`
+//   BROWSER_DENY           press the last button of a form instead of the first, and take no offer
+//   BROWSER_LOG            file to append to: the URL given, `offer` for each offer, then
+//                          `callback STATUS` of the last page
 //   BROWSER_CALLBACK_ONLY  leave the callback alone and log `redirect URL` instead
 //
 // Exit status 0 if it got that far. Prints nothing, as it runs under the program that is tested.
@@ -82,8 +84,14 @@ function submission(html, url) {
   return { url: target };
 }
 
-function isCallback({ protocol, hostname, pathname }) {
-  return protocol === 'http:' && hostname === '127.0.0.1' && pathname === '/oauth/callback';
+const isLocal = ({ protocol, hostname }) => protocol === 'http:' && hostname === '127.0.0.1';
+const isCallback = (url) => isLocal(url) && url.pathname === '/oauth/callback';
+const isLastPage = (url) => isLocal(url) && url.pathname.startsWith('/oauth/done/');
+
+// The address that a page of the program offers.
+function offered(html) {
+  const [, link] = /<a\b[^>]*\bhref="([^"]*)"/i.exec(html) ?? [];
+  return link && unescapeHtml(link);
 }
 
 async function browse(start) {
@@ -92,14 +100,21 @@ async function browse(start) {
   let next = { url: new URL(start) };
   for (let hop = 0; hop < MAX_HOPS; hop += 1) {
     const { url, body } = next;
-    if (isCallback(url)) {
-      if (BROWSER_CALLBACK_ONLY) {
-        note(`redirect ${url}`);
+    if (isCallback(url) && BROWSER_CALLBACK_ONLY) {
+      note(`redirect ${url}`);
+      return;
+    }
+    if (isCallback(url) || isLastPage(url)) {
+      const response = await fetch(url, { redirect: 'manual', signal });
+      const offer = BROWSER_DENY ? undefined : offered(await response.text());
+      if (offer) note('offer');
+      const location = response.headers.get('location') ?? offer;
+      if (!location) {
+        note(`callback ${response.status}`);
         return;
       }
-      const { status } = await fetch(url, { redirect: 'manual', signal });
-      note(`callback ${status}`);
-      return;
+      next = { url: new URL(location, url) };
+      continue;
     }
     const response = await fetch(url, {
       method: body ? 'POST' : 'GET',

@@ -20,6 +20,7 @@ import { afterwards, Faults, insteadOf, send } from './faults.mjs';
 import { arrival, outcome } from './log.mjs';
 import { Memory } from './memory.mjs';
 import { createProvider, interact } from './provider.mjs';
+import { ResourceServer } from './resource-server.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -42,7 +43,12 @@ const settings = {
   access_ttl: Number(options['access-ttl']),
   callback: {},
   refuse_scopes: [],
+  name_refused_scopes: true,
   registration: true,
+  // For the resource server: where git repositories are, and which request from now on is held until
+  // its token has expired.
+  git_root: '',
+  hold_request: 0,
 };
 const log = [];
 const faults = new Faults();
@@ -50,6 +56,7 @@ let origin;
 let memory;
 let provider;
 let listener;
+let resources;
 
 function restart() {
   memory = new Memory();
@@ -76,7 +83,7 @@ async function serveEndpoint(endpoint, url, req, res) {
   const body = await buffer(req);
   const isForm = endpoint === 'token' || endpoint === 'revoke';
   const form = isForm ? new URLSearchParams(body.toString()) : url.searchParams;
-  const entry = arrival(log.length + 1, endpoint, form);
+  const entry = arrival(log.length + 1, endpoint, form, req.headers.host);
   log.push(entry);
 
   const fault = faults.take(endpoint, entry.grant);
@@ -116,6 +123,7 @@ async function serve(req, res) {
   const endpoint = ENDPOINTS[`${req.method} ${url.pathname}`];
   if (endpoint) await serveEndpoint(endpoint, url, req, res);
   else if (url.pathname === '/api/v2/current_user') await serveCurrentUser(req, res);
+  else if (resources.serves(url.pathname)) await resources.serve(url, req, res);
   else if (url.pathname.startsWith('/interaction/')) await interact(provider, req, res);
   else listener(req, res);
 }
@@ -142,6 +150,7 @@ const server = isTls
   : createServer(guarded);
 origin = `${isTls ? 'https' : 'http'}://${await listen(server, Number(options.port))}`;
 restart();
+resources = new ResourceServer(origin, settings, log);
 const control = createControl({ log, faults, settings, restart, isActive });
 const controlOrigin = `http://${await listen(control, 0)}`;
 

@@ -6,13 +6,14 @@ const sha256 = (text) => (text ? createHash('sha256').update(text).digest('hex')
 
 // The entry of a request that has arrived. Until the answer is decided its status is 0 and its
 // result `pending`, so that a test can see that a delayed request is under way.
-export function arrival(n, endpoint, form) {
+export function arrival(n, endpoint, form, host) {
   const grant = endpoint === 'token' ? form.get('grant_type') : null;
   const token = grant === 'refresh_token' ? form.get('refresh_token') : form.get('token');
   return {
     n,
     at_ms: Date.now(),
     endpoint,
+    host,
     grant,
     client_id: form.get('client_id'),
     status: 0,

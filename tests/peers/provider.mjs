@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import Provider, { errors } from 'oidc-provider';
 
+import { CLIENT, INTROSPECTION } from './resource-server.mjs';
+
 const HOUR = 60 * 60;
 const MONTH = 30 * 24 * HOUR;
 
@@ -28,12 +30,17 @@ function refuseScopes(settings, query) {
     (name) => !SCOPES.includes(name) || settings.refuse_scopes.includes(name),
   );
   if (refused.length > 0) {
-    const description = `The following scopes are not recognized: ${refused.join(', ')}`;
+    const named = `The following scopes are not recognized: ${refused.join(', ')}`;
+    const description = settings.name_refused_scopes ? named : 'not these';
     throw new errors.CustomOIDCProviderError('invalid_scope', description);
   }
 }
 
 function checkRegistration(ctx, key, redirectUris, metadata) {
+  if (metadata.client_id === CLIENT.id) return;
+  if (metadata.token_endpoint_auth_method !== 'none') {
+    throw new errors.InvalidClientMetadata('token_endpoint_auth_method must be none');
+  }
   const loopback = /^http:\/\/127\.0\.0\.1:\d+\//;
   if (Array.isArray(redirectUris) && !redirectUris.every((uri) => loopback.test(uri))) {
     // The leading word makes oidc-provider answer `invalid_redirect_uri`.
@@ -52,6 +59,7 @@ export function createProvider(origin, settings, memory) {
       authorization: '/oauth2/v1/authorize',
       token: '/oauth2/v1/token',
       revocation: '/oauth2/v1/revoke',
+      introspection: INTROSPECTION,
     },
     features: {
       devInteractions: { enabled: false },
@@ -61,8 +69,22 @@ export function createProvider(origin, settings, memory) {
         issueRegistrationAccessToken: false,
       },
       revocation: { enabled: true },
+      introspection: {
+        enabled: true,
+        allowedPolicy: async (ctx, client) => client.clientId === CLIENT.id,
+      },
     },
-    clientAuthMethods: ['none'],
+    clientAuthMethods: ['none', 'client_secret_basic'],
+    clients: [
+      {
+        client_id: CLIENT.id,
+        client_secret: CLIENT.secret,
+        grant_types: [],
+        redirect_uris: [],
+        response_types: [],
+        token_endpoint_auth_method: 'client_secret_basic',
+      },
+    ],
     clientDefaults: {
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],

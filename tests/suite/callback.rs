@@ -1,102 +1,14 @@
 //! What comes over the loopback callback, from whomever.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Child;
-use std::time::Duration;
 
 use serde_json::json;
 
-use crate::home::{Home, Run, finish, start};
+use crate::home::{Home, finish, start};
+use crate::login::{Login, status};
 use crate::peers::{Kind, Peer, source};
-
-/// Far longer than an answer takes; whoever waits that long would wait for ever.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A login that has printed its address and waits for the callback.
-struct Login {
-    child: Child,
-    address: String,
-    port: u16,
-}
-
-impl Login {
-    fn start(home: &Home) -> Self {
-        let mut child = start(home.program(&["login", "--no-browser"]), b"");
-        let stderr = child.stderr.as_mut().unwrap();
-        // Byte by byte, so that the rest is left to whoever waits for the end.
-        let mut line = Vec::new();
-        let mut byte = [0];
-        while byte != *b"\n" && line.len() < 8192 && stderr.read(&mut byte).unwrap() == 1 {
-            line.extend_from_slice(&byte);
-        }
-        let line = String::from_utf8(line).unwrap();
-        let (_, address) =
-            line.trim_end().split_once(", open ").unwrap_or_else(|| panic!("{line}"));
-        let redirect = parameter(address, "redirect_uri");
-        let port = redirect.split_once("127.0.0.1%3A").unwrap().1.split_once("%2F").unwrap().0;
-        Self { child, port: port.parse().unwrap(), address: address.to_string() }
-    }
-
-    fn state(&self) -> String {
-        parameter(&self.address, "state")
-    }
-
-    /// The `Host` that a browser sends.
-    fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-
-    /// Sends bytes, and takes what is answered. A listener that has heard enough may hang up
-    /// before all is sent.
-    fn send(&self, bytes: impl AsRef<[u8]>) -> String {
-        let mut stream = self.connect();
-        let _ = stream.write_all(bytes.as_ref());
-        let _ = stream.shutdown(Shutdown::Write);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        String::from_utf8(answer).unwrap()
-    }
-
-    fn get(&self, target: &str) -> String {
-        self.send(format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host()))
-    }
-
-    /// Lets a person finish it in a real browser, and insists that the login succeeds.
-    fn complete(self, home: &Home) {
-        let browser = source("tests/peers/browser.mjs");
-        let arguments = [browser.to_str().unwrap(), self.address.as_str()];
-        let browser = finish(start(home.any_program(Path::new("node"), &arguments), b""));
-        assert_eq!(browser.code, Some(0), "{browser:?}");
-        let run = finish(self.child);
-        assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{run:?}");
-        assert!(run.stderr.starts_with("dd-oauth: logged in to "), "{run:?}");
-        assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
-    }
-
-    fn finish(self) -> Run {
-        finish(self.child)
-    }
-}
-
-/// A parameter of an address, as it is encoded there.
-fn parameter(address: &str, name: &str) -> String {
-    let (_, query) = address.split_once('?').unwrap();
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(key, _)| *key == name).unwrap().1.to_string()
-}
-
-fn status(answer: &str) -> u16 {
-    let line = answer.lines().next().unwrap_or_default();
-    line.strip_prefix("HTTP/1.1 ").and_then(|line| line.get(..3)?.parse().ok()).unwrap_or(0)
-}
 
 fn exchanges(peer: &Peer) -> usize {
     peer.log().into_iter().filter(|event| event.endpoint == "token").count()
@@ -154,15 +66,15 @@ fn whatever_is_not_the_callback_is_answered_and_changes_nothing() {
         ("garbage", 400, b"\x00\xff garbage \xfe\r\n\r\n".to_vec()),
         ("a TLS greeting", 400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
         ("HTTP/2", 400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
-        ("over-long line", 400, get(&format!("{callback}&x={long}"))),
+        ("over-long line", 414, get(&format!("{callback}&x={long}"))),
         (
             "over-long head",
-            400,
+            431,
             with_head(&format!("GET {callback}"), &format!("Host: {host}\r\nX: {long}")),
         ),
         (
             "many headers",
-            400,
+            431,
             with_head(
                 &format!("GET {callback}"),
                 &format!("Host: {host}{}", "\r\nX: y".repeat(200)),
@@ -198,11 +110,11 @@ fn a_silent_connection_holds_up_nobody() {
 }
 
 #[test]
-fn connections_that_fill_the_listener_are_let_go_after_a_while() {
+fn connections_that_fill_the_listener_have_to_go() {
     let peer = Peer::start(Kind::Demo);
     let home = Home::at(&peer);
     let login = Login::start(&home);
-    let silent: Vec<_> = (0..100).map(|_| login.connect()).collect();
+    let silent: Vec<_> = (0..200).map(|_| login.connect()).collect();
     login.complete(&home);
     drop(silent);
     assert!(peer.accepts(&home.get()));
@@ -246,7 +158,7 @@ fn a_callback_without_a_usable_code_ends_the_login_with_a_clear_line() {
     ];
     for (query, code, words) in cases {
         let login = Login::start(&home);
-        let answer = login.get(&format!("/oauth/callback?state={}&{query}", login.state()));
+        let answer = login.get_page(&format!("/oauth/callback?state={}&{query}", login.state()));
         assert_eq!(status(&answer), 200, "{answer}");
         assert!(answer.contains("Not logged in") && !answer.contains("<script>"), "{answer}");
         let run = login.finish();
@@ -267,4 +179,84 @@ fn a_port_that_is_taken_is_named() {
     let second = home.run(&["login", "--no-browser", "--org", "other"], "");
     second.fails(1, &[&first.port.to_string(), "--callback-port"]);
     first.complete(&home);
+}
+
+/// What another program of this machine, or a page in the browser, does to a login that waits.
+fn attack(login: &Login) -> Vec<TcpStream> {
+    let (state, host) = (login.state(), login.host());
+    let request =
+        |target: &str, host: &str| format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let callback = format!("/oauth/callback?code=stolen&state={state}");
+    let mut answers = vec![
+        (400, login.get("/oauth/callback?code=stolen&state=guessed")),
+        (400, login.get("/oauth/callback?code=stolen&state=")),
+        // Its own login at Datadog, whose code it would have us take.
+        (400, login.get("/oauth/callback?code=attacker&state=attacker&dd_org_name=Attacker")),
+        (400, login.get("/oauth/callback?error=%3Cscript%3E&state=guessed")),
+        (404, login.get("/oauth/done/guessed")),
+        (404, login.get("/%3Cscript%3Ealert(1)%3C/script%3E")),
+        // A page whose name was rebound to 127.0.0.1 knows the state where it read the address.
+        (421, login.send(request(&callback, "evil.example.org"))),
+        (421, login.send(request(&callback, &format!("evil.example.org:{}", login.port)))),
+        (421, login.send(request(&callback, &format!("localhost:{}", login.port)))),
+        (405, login.send(format!("POST {callback} HTTP/1.1\r\nHost: {host}\r\n\r\n"))),
+        (414, login.send(vec![b'A'; 1024 * 1024])),
+        (414, login.send(request(&format!("{callback}&x={}", "y".repeat(1024 * 1024)), &host))),
+    ];
+    // Half a request, one byte of one, and nothing at all: a thousand times.
+    let mut idle = Vec::new();
+    for number in 0..1000 {
+        let mut stream = login.connect();
+        let begun: &[u8] = [b"GET /oauth/callback?state=" as &[u8], b"G", b""][number % 3];
+        let _ = stream.write_all(begun);
+        idle.push(stream);
+    }
+    answers.push((404, login.get("/favicon.ico")));
+    for (expected, answer) in answers {
+        assert_eq!(status(&answer), expected, "{answer}");
+        assert!(!answer.contains("<script>") && !answer.contains("stolen"), "{answer}");
+        assert!(!answer.contains(&state), "{answer}");
+    }
+    idle
+}
+
+#[test]
+fn a_hostile_program_and_a_hostile_page_neither_stop_a_login_nor_get_anything() {
+    for kind in [Kind::Demo, Kind::Judge] {
+        let peer = Peer::start(kind);
+        let home = Home::at(&peer);
+        let login = Login::start(&home);
+        let idle = attack(&login);
+        assert_eq!(exchanges(&peer), 0, "no code of theirs was sent to anybody");
+        login.complete(&home);
+        assert!(peer.accepts(&home.get()));
+        assert_eq!(exchanges(&peer), 1);
+        for mut stream in idle {
+            let mut answer = Vec::new();
+            let _ = std::io::Read::read_to_end(&mut stream, &mut answer);
+            assert_eq!(answer, b"", "an idle connection hears nothing");
+        }
+    }
+}
+
+#[test]
+fn values_of_the_callback_become_text_on_the_page_and_on_the_terminal() {
+    let script = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+    let peer = Peer::start(Kind::Demo);
+    let home = Home::at(&peer);
+    let fields = ["dd_org_name", "dd_oid", "domain", "site"];
+    let callback: serde_json::Map<_, _> =
+        fields.iter().map(|field| ((*field).to_string(), json!(script))).collect();
+    peer.set(&json!({"callback": callback}));
+    let login = Login::start(&home);
+    let redirect = login.redirected(&home);
+    let (_, query) = redirect.split_once('?').unwrap();
+    let page = login.get_page(&format!("/oauth/callback?{query}"));
+    let (head, body) = page.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("Content-Security-Policy: default-src 'none'"), "{head}");
+    assert!(body.contains("Logged in") && body.contains("&lt;script&gt;"), "{body}");
+    assert!(!body.contains("<script") && !body.contains("<img"), "{body}");
+    assert!(!page.contains("code=") && !page.contains(&login.state()), "{page}");
+    assert_eq!(login.finish().code, Some(0));
+    assert_eq!(home.status()["org"], script);
 }

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::earlier_tools::{leave, seed_tokens};
 use crate::home::{Home, Run, eventually, finish, start};
 use crate::keyring::{Keyring, installation_id, looked_up};
 use crate::peers::{Kind, Peer};
@@ -140,6 +141,8 @@ fn no_command_leaves_a_secret_anywhere() {
     }
     watched.run(&["key", "list"], "", false);
     watched.no_file_has_one();
+    import_everything(&mut watched);
+    watched.no_file_has_one();
 
     for fault in [
         json!({"kind": "status", "status": 500}),
@@ -161,6 +164,28 @@ fn no_command_leaves_a_secret_anywhere() {
     watched.no_file_has_one();
     assert_eq!(watched.run(&["logout", "--all"], "", false).code, Some(0));
     watched.no_file_has_one();
+}
+
+/// Takes over what an earlier tool left behind, after it was refused, and was no session at all.
+fn import_everything(watched: &mut Watched) {
+    let tokens = json!({
+        "accessToken": "canary-at-1", "refreshToken": "canary-rt-1", "clientId": "c",
+    });
+    for (left, code) in [
+        (json!({"us5.datadoghq.com": "canary-rt-1"}).to_string(), 5),
+        (json!({"us5.datadoghq.com": {"accessToken": "canary-at-1 blank"}}).to_string(), 5),
+        (json!({"us5.datadoghq.com": tokens}).to_string(), 0),
+    ] {
+        leave(&seed_tokens(&watched.home), &left);
+        for (flags, code) in [
+            (&["import"][..], code),
+            (&["import", "--yes"], if code == 0 { 2 } else { code }),
+            (&["import", "--yes", "--remove-original"], code),
+        ] {
+            let run = watched.run(flags, "", false);
+            assert_eq!(run.code, Some(code), "{run:?}");
+        }
+    }
 }
 
 #[test]

@@ -19,7 +19,6 @@ fn home() -> Home {
     let directories = [built("")].into_iter().chain(std::env::split_paths(&usual));
     let path = std::env::join_paths(directories).unwrap();
     home.set("PATH", path.to_str().unwrap());
-    home.set("PYTHONPATH", source("tests/peers/python").to_str().unwrap());
     home.run(&["store"], TOKENS).succeeds_quietly();
     home
 }
@@ -31,7 +30,9 @@ fn run_in(home: &Home, program: &str, arguments: &[&str]) -> Run {
 /// A file of YAML as JSON.
 fn yaml(home: &Home, path: &str) -> Value {
     let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
-    let run = run_in(home, "python3", &["-c", script, source(path).to_str().unwrap()]);
+    let python = source("tests/peers/venv/bin/python");
+    let run =
+        run_in(home, python.to_str().unwrap(), &["-c", script, source(path).to_str().unwrap()]);
     serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"))
 }
 
@@ -45,7 +46,7 @@ fn every_script_passes_shellcheck() {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
-            if path.is_dir() && name != "node_modules" && name != "python" {
+            if path.is_dir() && name != "node_modules" && name != "venv" {
                 directories.push(path);
             } else if path.is_file() {
                 let text = std::fs::read(&path).unwrap();

@@ -129,6 +129,7 @@ impl Home {
                     directories.push(path);
                 } else if !ending.ends_with("-holder")
                     && !["lock", "login", "journal"].contains(&ending)
+                    && !path.to_str().unwrap().ends_with(".login.outcome")
                 {
                     files.insert(path.clone(), std::fs::read(path).unwrap());
                 }
@@ -180,6 +181,31 @@ impl Home {
         let run = self.run_program_freely(program, arguments, "");
         assert_eq!(run.code, Some(0), "{program} {arguments:?}: {run:?}");
         run
+    }
+
+    /// A program that finds ours in its path: as `dd-oauth`, and under the names by which git and
+    /// docker look for a helper.
+    #[cfg(unix)]
+    pub fn caller(&self, program: &Path, arguments: &[&str]) -> Command {
+        let directory = self.path().join("bin");
+        if std::fs::create_dir(&directory).is_ok() {
+            for name in ["dd-oauth", "git-credential-dd-oauth", "docker-credential-dd-oauth"] {
+                let path = directory.join(name);
+                std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_dd-oauth"), path).unwrap();
+            }
+        }
+        let usual = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths([directory].into_iter().chain(std::env::split_paths(&usual)));
+        let mut command = self.any_program(program, arguments);
+        command.env("PATH", path.unwrap());
+        command
+    }
+
+    /// Runs such a program to its end.
+    #[cfg(unix)]
+    pub fn call(&self, program: &str, arguments: &[&str], input: &str) -> Run {
+        finish(start(self.caller(Path::new(program), arguments), input.as_ref()))
     }
 
     /// Runs the program with `input` on standard input, to its end.

@@ -29,6 +29,10 @@ pub struct Peer {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Event {
     pub endpoint: String,
+    /// The host that was asked; the judge alone tells it.
+    pub host: Option<String>,
+    /// Method and path, of what the resource server was asked.
+    pub request: Option<String>,
     pub grant: Option<String>,
     pub status: u16,
     pub result: String,
@@ -79,6 +83,15 @@ impl Peer {
     /// Starts a server that speaks https under an authority of its own, whose files go into
     /// `directory`.
     pub fn start_tls(kind: Kind, directory: &Path) -> Self {
+        Self::start_tls_as(kind, &["127.0.0.1"], &[], directory)
+    }
+
+    /// Starts the judge under Datadog's own names, which have to lead to this machine.
+    pub fn start_as(names: &[&str], directory: &Path) -> Self {
+        Self::start_tls_as(Kind::Judge, names, &["--port", "443"], directory)
+    }
+
+    fn start_tls_as(kind: Kind, names: &[&str], flags: &[&str], directory: &Path) -> Self {
         let authority = rcgen::KeyPair::generate().unwrap();
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -87,7 +100,10 @@ impl Peer {
         let root = parameters.self_signed(&authority).unwrap();
         let issuer = rcgen::Issuer::new(parameters, authority);
         let key = rcgen::KeyPair::generate().unwrap();
-        let server = rcgen::CertificateParams::new(vec!["127.0.0.1".to_string()]).unwrap();
+        let server = rcgen::CertificateParams::new(
+            names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        );
+        let server = server.unwrap();
         let certificate = server.signed_by(&key, &issuer).unwrap();
         let write = |name: &str, text: String| {
             let path = directory.join(name);
@@ -97,9 +113,8 @@ impl Peer {
         let root = write("root.pem", root.pem());
         let certificate = write("server.pem", certificate.pem());
         let key = write("server.key", key.serialize_pem());
-        let flags =
-            ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-        let mut peer = Self::start_with(kind, &flags);
+        let tls = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        let mut peer = Self::start_with(kind, &[&tls, flags].concat());
         peer.authority = Some(root);
         peer
     }
@@ -119,6 +134,12 @@ impl Peer {
     pub fn refreshes(&self) -> Vec<Event> {
         let refresh = |event: &Event| event.grant.as_deref() == Some("refresh_token");
         self.log().into_iter().filter(refresh).collect()
+    }
+
+    /// What became of the requests that reached the judge's resource server, in order.
+    pub fn api_statuses(&self) -> Vec<u16> {
+        let log = self.log().into_iter();
+        log.filter(|event| event.endpoint == "api").map(|event| event.status).collect()
     }
 
     /// Adds a fault.

@@ -11,12 +11,12 @@ use crate::peers::{Kind, Peer, built, source};
 fn workspace(peer: &Peer, configuration: &str) -> (Home, PathBuf) {
     let mut home = Home::at(peer);
     let usual = std::env::var_os("PATH").unwrap_or_default();
-    let directories = [built("")].into_iter().chain(std::env::split_paths(&usual));
+    let ours = [built(""), source("tests/peers/venv/bin")];
+    let directories = ours.into_iter().chain(std::env::split_paths(&usual));
     let path = std::env::join_paths(directories).unwrap();
     home.set("PATH", path.to_str().unwrap());
     // Nothing of the machine's own configuration, and nothing of what it would send.
     home.set("TF_CLI_CONFIG_FILE", "/dev/null").set("CHECKPOINT_DISABLE", "1");
-    home.set("PYTHONPATH", source("tests/peers/python").to_str().unwrap());
     let directory = home.path().join("workspace");
     std::fs::create_dir(&directory).unwrap();
     std::fs::write(directory.join("main.tf"), configuration).unwrap();

@@ -1,0 +1,55 @@
+//! docker's credential helper: `docker-credential-dd-oauth get|store|erase|list|version`.
+
+use std::time::Duration;
+
+use super::{get, input, print};
+use crate::broker::Broker;
+use crate::cli::HelperLine;
+use crate::error::{Error, ExitKind};
+use crate::protocol::docker::{self, DockerError, Operation};
+use crate::session::{Installation, SessionStore};
+
+pub fn run(broker: &Broker<'_>, line: &HelperLine) -> Result<(), Error> {
+    let name = line.operation.as_deref().ok_or(DockerError::NoOperation)?;
+    let document = || input::document(None);
+    match Operation::named(name).ok_or(DockerError::UnknownOperation)? {
+        Operation::Get => answer(broker, &docker::parse_server(&document()?)?, line.min_ttl),
+        // docker hands back our own token at best.
+        Operation::Store => Ok(docker::check_store(&document()?)?),
+        Operation::Erase => match docker::parse_server(&document()?)?.erase() {
+            Some(erase) => broker.erase(&erase).map(drop),
+            None => Ok(()),
+        },
+        Operation::List => list(broker),
+        Operation::Version => print(docker::VERSION),
+    }
+}
+
+fn answer(
+    broker: &Broker<'_>,
+    server: &docker::Server,
+    min_ttl: Option<Duration>,
+) -> Result<(), Error> {
+    let request = server.get().ok_or(DockerError::NotFound)?;
+    match get::at_known_host(broker, request, min_ttl) {
+        Ok(Some(found)) => {
+            let answer = docker::render(&found.answer, server);
+            get::print_and_renew(broker, found, &answer)
+        }
+        Ok(None) => Err(DockerError::NotFound.into()),
+        Err(error) if error.kind() == ExitKind::LoginRequired => {
+            // docker has one word for it, which does not say what to do.
+            broker.terminal.say(&error.to_string());
+            Err(DockerError::NotFound.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn list(broker: &Broker<'_>) -> Result<(), Error> {
+    let names = match Installation::open(&broker.config.paths)? {
+        Some(installation) => SessionStore::of(&installation).names()?,
+        None => Vec::new(),
+    };
+    print(&docker::render_list(names.iter().map(|name| &name.site)))
+}
