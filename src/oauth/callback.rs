@@ -158,7 +158,7 @@ impl CallbackListener {
 }
 
 /// The parameters of a callback for `authorization`, or the page for a request that is not one.
-fn callback(target: &Target, authorization: &Authorization) -> Result<Redirect, Page> {
+pub(super) fn callback(target: &Target, authorization: &Authorization) -> Result<Redirect, Page> {
     if target.path != PATH {
         return Err(nothing_here());
     }

@@ -49,9 +49,24 @@ impl Incoming {
 
     /// What a proper request to `host` asks for, or the page that anything else gets.
     pub fn target(&self, host: &str) -> Result<Target, Page> {
+        Target::parse(&self.head, host)
+    }
+
+    /// Sends a whole response, and waits until the other side has had the time to read it.
+    pub async fn answer(self, response: Vec<u8>) {
+        send(self.stream, response).await;
+    }
+}
+
+impl Target {
+    /// Reads the head of a request to `host`.
+    ///
+    /// # Errors
+    /// With the page for what is no proper request to it.
+    pub fn parse(head: &[u8], host: &str) -> Result<Self, Page> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS];
         let mut request = httparse::Request::new(&mut headers);
-        let whole = request.parse(&self.head).is_ok_and(|status| status.is_complete());
+        let whole = request.parse(head).is_ok_and(|status| status.is_complete());
         let (Some(method), Some(target), true) = (request.method, request.path, whole) else {
             return Err(not_understood());
         };
@@ -69,12 +84,7 @@ impl Incoming {
         if method != "GET" && path == super::callback::PATH {
             return Err(Page::refusal(405, "Wrong method", "The callback is a GET request."));
         }
-        Ok(Target { path: path.to_string(), query: query.to_string() })
-    }
-
-    /// Sends a whole response, and waits until the other side has had the time to read it.
-    pub async fn answer(self, response: Vec<u8>) {
-        send(self.stream, response).await;
+        Ok(Self { path: path.to_string(), query: query.to_string() })
     }
 }
 

@@ -6,6 +6,8 @@
 mod authorize;
 mod browser;
 mod callback;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod incoming;
 mod page;
@@ -25,7 +27,7 @@ pub use callback::{Callback, CallbackListener, REGISTERED_PORTS, WaitingBrowser,
 pub use http::{Http, HttpError, Reply, block_on, causes, streaming_client};
 pub use page::Page;
 pub use paste::{PasteError, read_paste};
-pub use registration::register;
+pub use registration::{read_registration_reply, register};
 pub use revoke::{TokenHint, revoke};
 pub use token::{Grant, TokenError, exchange, read_refresh_reply, refresh};
 

@@ -34,6 +34,14 @@ pub async fn register(
         Reply { status: 500..=599, .. } => post(http, site, redirect_uris).await?,
         reply => reply,
     };
+    read_registration_reply(site, &reply)
+}
+
+/// Understands the reply to a registration.
+///
+/// # Errors
+/// Where the site has no registration, or refuses.
+pub fn read_registration_reply(site: &Site, reply: &Reply) -> Result<ClientId, LoginError> {
     let refused = |why: String| LoginError::RegistrationRefused { why };
     match reply.status {
         200..=299 => {

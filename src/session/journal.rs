@@ -255,6 +255,33 @@ impl<'k> Journal<'k> {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+impl<'k> Journal<'k> {
+    /// Makes a journal at `path` whose announcement, outcome and reply hold these bytes, sealed.
+    ///
+    /// # Errors
+    /// Where one of them is too long, or the file cannot be written.
+    pub fn fabricate(
+        path: &Path,
+        key: &'k SealingKey,
+        records: [&[u8]; 3],
+    ) -> Result<Self, StorageError> {
+        let file = platform::private_file()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .map_err(io_error("open", path))?;
+        let mut journal = Self { file, path: path.to_path_buf(), key };
+        journal.fill().map_err(io_error("reserve room for", path))?;
+        for (slot, record) in [ANNOUNCEMENT, OUTCOME, REPLY].into_iter().zip(records) {
+            journal.write_record(slot, record)?;
+        }
+        Ok(journal)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

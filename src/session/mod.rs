@@ -4,6 +4,8 @@
 
 mod durable;
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod import;
 mod installation;
 mod journal;

@@ -10,6 +10,7 @@ mod bad_settings;
 mod browser;
 mod callback;
 mod canaries;
+mod clients;
 mod commands;
 mod contrib;
 mod contrib_builds;
