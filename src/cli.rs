@@ -12,11 +12,13 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::broker::Original;
 use crate::config::Flags;
-use crate::error::Error;
+use crate::error::{Error, ExecError};
+use crate::program::{InheritedKeys, VariableName};
 use crate::protocol::Dialect;
 use crate::protocol::format::Format;
 use crate::scope::Scopes;
 use crate::session::{OrgLabel, OrgUuid};
+use crate::shell::Shell;
 use crate::site::SiteName;
 
 /// What a command line asks for.
@@ -88,7 +90,7 @@ impl Invocation {
         Ok(match dialect(&arguments) {
             Dialect::Native => match CommandLine::bare(&arguments) {
                 Some(line) => Some(Self::Command(line)),
-                None => parsed(CommandLine::try_parse_from(arguments))?.map(Self::Command),
+                None => CommandLine::of(arguments)?.map(Self::Command),
             },
             Dialect::Git => helper(arguments)?.map(Self::Git),
             Dialect::Docker => helper(arguments).map_err(Error::for_docker)?.map(Self::Docker),
@@ -98,6 +100,15 @@ impl Invocation {
 }
 
 impl CommandLine {
+    fn of(arguments: Vec<OsString>) -> Result<Option<Self>, Error> {
+        parsed(Self::try_parse_from(&arguments)).map_err(|error| {
+            // Its exit codes differ.
+            let matches = Self::command().ignore_errors(true).try_get_matches_from(arguments);
+            let is_exec = |matches: clap::ArgMatches| matches.subcommand_name() == Some("exec");
+            if matches.is_ok_and(is_exec) { ExecError::of(error) } else { error }
+        })
+    }
+
     /// An operation alone, or nothing at all, as most callers call: building its parser costs clap
     /// more than all the rest of a `get`.
     fn bare(arguments: &[OsString]) -> Option<Self> {
@@ -261,6 +272,10 @@ pub enum Verb {
         #[arg(value_parser = org)]
         org: Option<OrgLabel>,
     },
+    /// Run a program that finds the access token in its environment
+    Exec(ExecFlags),
+    /// Print the access token as environment variables
+    Env(EnvFlags),
     /// Renew the access token now, however fresh it is
     Refresh,
     /// Take over sessions that earlier tools left behind; without --yes, only show them
@@ -280,6 +295,13 @@ pub enum Verb {
     /// Refresh the session whose lock was inherited; started by dd-oauth itself
     #[command(hide = true)]
     Worker { session: String, descriptor: i32 },
+    /// Serve a program whose process is named; started by dd-oauth itself
+    #[command(hide = true)]
+    Proxy {
+        #[arg(long)]
+        process: Option<u32>,
+        descriptors: Vec<i32>,
+    },
 }
 
 #[derive(Args, Clone, Default)]
@@ -287,6 +309,54 @@ pub struct GetFlags {
     /// Demand a token with at least this much life, such as 90s, 30m or 1h
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub min_ttl: Option<Duration>,
+}
+
+#[derive(Args, Clone, Default)]
+pub struct VariableFlags {
+    /// Put the token into this variable, instead of DD_BEARER_TOKEN, DATADOG_BEARER_TOKEN and
+    /// DD_ACCESS_TOKEN; may be given several times
+    #[arg(long = "variable", value_name = "NAME", value_parser = VariableName::parse)]
+    pub names: Vec<VariableName>,
+}
+
+#[derive(Args)]
+pub struct ExecFlags {
+    #[command(flatten)]
+    pub get: GetFlags,
+    #[command(flatten)]
+    pub variables: VariableFlags,
+    /// Put a proxy in front of the API, for a program that runs longer than a token lives
+    #[arg(long, conflicts_with = "min_ttl")]
+    pub live: bool,
+    /// Put the API key and application key that are stored for the site into DD_API_KEY and
+    /// DD_APP_KEY, for what takes no token
+    #[arg(long)]
+    pub with_keys: bool,
+    /// Hand no DD_API_KEY, DD_APP_KEY, DATADOG_API_KEY and DATADOG_APP_KEY on to the program
+    #[arg(long)]
+    pub without_keys: bool,
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
+}
+
+impl ExecFlags {
+    /// What becomes of the keys in our own environment.
+    #[must_use]
+    pub fn inherited_keys(&self) -> InheritedKeys {
+        if self.without_keys { InheritedKeys::Removed } else { InheritedKeys::Left }
+    }
+}
+
+#[derive(Args)]
+pub struct EnvFlags {
+    /// Who reads the variables
+    #[arg(long, value_enum, default_value_t = Shell::Sh)]
+    pub shell: Shell,
+    #[command(flatten)]
+    pub get: GetFlags,
+    #[command(flatten)]
+    pub variables: VariableFlags,
 }
 
 #[derive(Args)]

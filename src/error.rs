@@ -1,5 +1,8 @@
 //! What can go wrong, as the caller sees it: one error, one exit code.
 
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::broker::BrokerError;
@@ -10,6 +13,7 @@ use crate::protocol::RequestError;
 use crate::protocol::docker::DockerError;
 use crate::scope::ScopeError;
 use crate::session::{ForgetKeyError, ImportError, KeychainError, StorageError};
+use crate::shell::NotExpressible;
 use crate::site::SiteError;
 
 /// The exit codes of `dd-oauth`; `protocol.md` promises them to callers.
@@ -28,6 +32,12 @@ pub enum ExitKind {
     Storage,
     /// Refused for safety.
     Refused,
+    /// `exec` has nothing to give to its program, and did not start it.
+    NotPrepared,
+    /// The program of `exec` is there and cannot be run.
+    NotExecutable,
+    /// The program of `exec` is not there.
+    NoProgram,
 }
 
 impl ExitKind {
@@ -41,6 +51,10 @@ impl ExitKind {
             Self::Temporary => 4,
             Self::Storage => 5,
             Self::Refused => 6,
+            // As `env` of POSIX.
+            Self::NotPrepared => 125,
+            Self::NotExecutable => 126,
+            Self::NoProgram => 127,
         }
     }
 }
@@ -76,6 +90,13 @@ pub enum Error {
     /// Something may be in the keychain that is not shown.
     #[error("could not look into the keychain: {0}")]
     KeychainUnseen(KeychainError),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    #[error("{0}: give --shell another value")]
+    NotExpressible(#[from] NotExpressible),
+    /// The file that hands the token over to others could not be written.
+    #[error("could not write to {}: {source}", .path.display())]
+    NotHandedOver { path: PathBuf, source: std::io::Error },
     /// What docker is told on standard output.
     #[error(transparent)]
     Docker(#[from] DockerError),
@@ -102,9 +123,11 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::CommandLine(_) | Self::Request(_) | Self::Scope(_) | Self::ForgetKey(_) => {
-                ExitKind::Usage
-            }
+            Self::CommandLine(_)
+            | Self::Request(_)
+            | Self::Scope(_)
+            | Self::ForgetKey(_)
+            | Self::NotExpressible(_) => ExitKind::Usage,
             Self::KeychainUnseen(_) => ExitKind::Storage,
             Self::Config(error) => error.kind(),
             Self::Site(error) => error.kind(),
@@ -113,8 +136,55 @@ impl Error {
             Self::Http(error) => error.kind(),
             Self::Login(error) => error.kind(),
             Self::Broker(error) => error.kind(),
+            Self::Exec(error) => error.kind(),
             Self::Import(error) => error.kind(),
-            Self::Docker(_) | Self::Output(_) | Self::Input(_) => ExitKind::Other,
+            Self::NotHandedOver { .. } | Self::Docker(_) | Self::Output(_) | Self::Input(_) => {
+                ExitKind::Other
+            }
+        }
+    }
+}
+
+/// Why the program of `exec` does not run. Its own exit codes must stay apart from ours.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    #[error("{cause} (code {}); the program was not started", .cause.kind().code())]
+    NotPrepared { cause: Box<Error> },
+    #[error("could not start {}: {source}", .program.display())]
+    NotExecutable { program: OsString, source: std::io::Error },
+    #[error("could not start the proxy: {0}")]
+    NoProxy(std::io::Error),
+    #[error("there is no program {}", .0.display())]
+    NoProgram(OsString),
+}
+
+impl ExecError {
+    /// What `exec` makes of an error.
+    #[must_use]
+    pub fn of(error: Error) -> Error {
+        match error {
+            Error::Exec(Self::NotExecutable { .. } | Self::NoProgram(_)) => error,
+            cause => Self::NotPrepared { cause: Box::new(cause) }.into(),
+        }
+    }
+
+    /// What `exec` makes of the refusal to start its program.
+    #[must_use]
+    pub fn not_started(program: &OsStr, source: std::io::Error) -> Self {
+        match source.kind() {
+            std::io::ErrorKind::NotFound => Self::NoProgram(program.into()),
+            _ => Self::NotExecutable { program: program.into(), source },
+        }
+    }
+
+    /// See [`Error::kind`].
+    #[must_use]
+    pub fn kind(&self) -> ExitKind {
+        match self {
+            Self::NotPrepared { .. } => ExitKind::NotPrepared,
+            Self::NoProxy(_) => ExitKind::Other,
+            Self::NotExecutable { .. } => ExitKind::NotExecutable,
+            Self::NoProgram(_) => ExitKind::NoProgram,
         }
     }
 }

@@ -15,10 +15,22 @@ pub enum Access {}
 #[derive(Clone)]
 pub enum Refresh {}
 
+/// Marks a [`Secret`] as an API key of Datadog.
+#[derive(Clone)]
+pub enum Api {}
+/// Marks a [`Secret`] as an application key of Datadog.
+#[derive(Clone)]
+pub enum Application {}
+
 /// A token that is sent to the API.
 pub type AccessToken = Secret<Access>;
 /// A token that is sent to the token endpoint of the site that issued it, and nowhere else.
 pub type RefreshToken = Secret<Refresh>;
+
+/// A key that says for which organization data is sent.
+pub type ApiKey = Secret<Api>;
+/// A key that says, beside an API key, who reads or changes data.
+pub type ApplicationKey = Secret<Application>;
 
 /// A token without `Display`; [`Secret::expose`] marks each place where it leaves its shell.
 #[derive(Clone)]

@@ -80,6 +80,28 @@ impl Need {
     }
 }
 
+/// Until when a token can be used without asking again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// When its renewal window opens.
+    pub fresh_until: Timestamp,
+    /// When nobody would be given it who demands nothing.
+    pub good_until: Timestamp,
+}
+
+impl Horizon {
+    /// Of a token that lives like this.
+    #[must_use]
+    pub fn of(lifetime: Lifetime) -> Self {
+        let total = lifetime.total();
+        let before_end = |span: Duration| lifetime.issued.plus(total.saturating_sub(span));
+        Self {
+            fresh_until: before_end(LONGEST_WINDOW.min(total / 4)),
+            good_until: before_end(USUAL_MIN_TTL.min(total / 10)),
+        }
+    }
+}
+
 /// The life that a token has left, if it has any.
 #[must_use]
 pub fn life_left(access: &Access, now: Timestamp) -> Option<Duration> {
@@ -140,6 +162,17 @@ mod tests {
         assert_eq!(need(3751), Need::RenewalSoon);
         assert_eq!(need(4499), Need::RenewalSoon);
         assert_eq!(need(4500), Need::Renewal);
+    }
+
+    #[test]
+    fn a_token_can_be_used_up_to_its_horizon() {
+        let horizon = |seconds| Horizon::of(Lifetime::starting(at(0), Some(seconds)));
+        assert_eq!(horizon(3600), Horizon { fresh_until: at(3300), good_until: at(3540) });
+        let of_five = Horizon {
+            fresh_until: Timestamp::from_millis(START * 1000 + 3750),
+            good_until: Timestamp::from_millis(START * 1000 + 4500),
+        };
+        assert_eq!(horizon(5), of_five);
     }
 
     #[test]

@@ -7,7 +7,9 @@ mod forgetting;
 mod freshness;
 mod import;
 mod keeping;
+mod keys;
 mod login;
+mod outside;
 mod refresh;
 mod renewal;
 mod traced;
@@ -19,7 +21,8 @@ use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, GetRequest};
 use crate::session::{
-    Access, Installation, LoginFailure, Opened, Renewal, Session, SessionName, SessionStore,
+    Access, Installation, Lifetime, LoginFailure, Opened, Renewal, Session, SessionName,
+    SessionStore,
 };
 use crate::site::{Site, SiteError, SiteName};
 use crate::terminal::Terminal;
@@ -30,10 +33,11 @@ use renewal::{Reason, Renewed};
 
 pub use choice::Standing;
 pub use forgetting::{AllLoggedOut, KeyMoved};
-pub use freshness::Need as TokenNeed;
+pub use freshness::{Horizon, Need as TokenNeed};
 pub use import::{ImportWish, Original};
 pub use keeping::{Erased, LoggedOut, NotRevoked};
 pub use login::{LoggedIn, LoginWish, ScopeWish};
+pub use outside::{INSIDE_EXEC, OutsideSource, OutsideToken};
 pub use renewal::standing_of;
 
 /// Everything that a decision depends on, handed in.
@@ -49,8 +53,18 @@ pub struct Broker<'a> {
 /// An answer, and what is to be done once the caller has it.
 pub struct Found {
     pub answer: Answer,
+    pub origin: Origin,
     /// What is to be done behind the caller's back.
     pub renewal: Option<DueRenewal>,
+}
+
+/// Where the token of an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A session of this installation.
+    Session(Lifetime),
+    /// The surroundings: nobody told how long it lives, and nobody here can renew it.
+    Outside(OutsideSource),
 }
 
 /// A renewal that is due, of a token that is still good.
@@ -78,6 +92,12 @@ pub enum BrokerError {
     ExpiredOnArrival { name: SessionName },
     #[error("no session came through {host}: store tokens under the site that issued them")]
     NoSessionThrough { host: String },
+    #[error(
+        "no token with {} s of life can be promised: nothing says how long the one of {source_name} lives; demand nothing", .demand.as_secs()
+    )]
+    UnknownLife { source_name: OutsideSource, demand: Duration },
+    #[error("no API key is stored for {name}: give one to `dd-oauth store`, with kind=api-key")]
+    NoKeyPair { name: String },
     #[error("could not start the refresh: {0}")]
     NoWorker(std::io::Error),
     #[error(
@@ -95,11 +115,14 @@ impl BrokerError {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::LoginRequired { .. } | Self::LoggedInElsewhere { .. } => ExitKind::LoginRequired,
+            Self::LoginRequired { .. }
+            | Self::LoggedInElsewhere { .. }
+            | Self::NoKeyPair { .. } => ExitKind::LoginRequired,
             Self::LoginFailed(failure) => failure.kind,
-            Self::Ambiguous(_) | Self::NeverThatLong { .. } | Self::NoSessionThrough { .. } => {
-                ExitKind::Usage
-            }
+            Self::Ambiguous(_)
+            | Self::NeverThatLong { .. }
+            | Self::UnknownLife { .. }
+            | Self::NoSessionThrough { .. } => ExitKind::Usage,
             Self::NotRenewed { .. }
             | Self::NoOutcome { .. }
             | Self::ExpiredOnArrival { .. }
@@ -158,15 +181,44 @@ impl Broker<'_> {
     pub fn get(&self, request: &GetRequest) -> Result<Found, Error> {
         let wanted = self.wanted(&request.target);
         let Some(installation) = Installation::open(&self.config.paths)? else {
-            return self.log_in_for(&wanted, wanted.site_or_default(), request, None);
+            let site = wanted.site_or_default();
+            return self.get_without_session(&wanted, site, request, None);
         };
         if let Some(name) = self.choose(&installation, &wanted)? {
-            self.get_from(installation, &name, &wanted, request)
-        } else {
-            Self::ensure_not_elsewhere(&installation, &wanted)?;
-            let site = wanted.site_of_new_session(&installation)?;
-            self.log_in_for(&wanted, site, request, None)
+            return self.get_from(installation, &name, &wanted, request);
         }
+        let site = wanted.site_of_new_session(&installation)?;
+        self.get_without_session(&wanted, site, request, Some(&installation))
+    }
+
+    /// Answers with a token from outside, or logs in.
+    fn get_without_session(
+        &self,
+        wanted: &Wanted,
+        site: SiteName,
+        request: &GetRequest,
+        installation: Option<&Installation>,
+    ) -> Result<Found, Error> {
+        if let Some(found) = self.answer_from_outside(&site, wanted, request)? {
+            return Ok(found);
+        }
+        if let Some(installation) = installation {
+            Self::ensure_not_elsewhere(installation, wanted)?;
+        }
+        self.log_in_for(wanted, site, request, None)
+    }
+
+    /// As [`Broker::get`], for who keeps the token for as long as it lives, as a program does that
+    /// finds it in its environment: one inside the renewal window is renewed first, if that takes
+    /// only a moment.
+    ///
+    /// # Errors
+    /// Where none can be had.
+    pub fn get_to_keep(&self, request: &GetRequest) -> Result<Found, Error> {
+        let found = self.get(request)?;
+        let Some(due) = &found.renewal else { return Ok(found) };
+        self.renew_for_a_moment(due);
+        self.get(request)
     }
 
     fn get_from(
@@ -240,12 +292,12 @@ impl Broker<'_> {
         }
         let answer = Answer {
             access_token: token,
-            expires: lifetime.expires,
+            expires: Some(lifetime.expires),
             site: session.name.site.to_string(),
             api_url: session.name.site.api_url(),
             org: session.name.org,
         };
-        Ok(Found { answer, renewal: None })
+        Ok(Found { answer, origin: Origin::Session(lifetime), renewal: None })
     }
 
     /// Logs in where that is allowed without having been asked for, and says what to run where it

@@ -2,6 +2,7 @@
 //! its outcome, good or bad.
 
 use std::ffi::OsStr;
+use std::process::Child;
 use std::time::Duration;
 
 use super::choice::{Standing, login_command, outcome_of};
@@ -24,7 +25,9 @@ const FOREGROUND_LIMIT: Duration = Duration::from_secs(2);
 /// Between two looks at a session that nobody renewed.
 const NEXT_LOOK: Duration = Duration::from_millis(25);
 /// A worker that died without an outcome is replaced once; two deaths are no accident.
-const WORKERS: u32 = 2;
+const WORKERS: usize = 2;
+/// A worker that let go of the lock has only to end.
+const LAST_MOMENT: Duration = Duration::from_millis(50);
 
 /// Why a refresh is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -79,19 +82,18 @@ impl Broker<'_> {
             }
         };
         let mut known = last_attempt(&store, seen)?;
-        let mut started = 0;
+        let mut workers = Workers::default();
         loop {
             if let Some(lock) = Lock::try_hold(&path, "refresh", self.clock)? {
                 self.terminal.trace(|| format!("took the lock {} for refresh", path.display()));
                 if let Some(done) = self.done_without_asking(installation, seen, reason)? {
                     return Ok(done);
                 }
-                if started == WORKERS {
+                if workers.0.len() == WORKERS {
                     return Err(BrokerError::NoOutcome { name: seen.name.clone() }.into());
                 }
-                started += 1;
                 known = last_attempt(&store, seen)?;
-                self.start(installation, lock, &seen.name)?;
+                workers.0.push(self.start(installation, lock, &seen.name)?);
             } else if !std::mem::replace(&mut queued, true) {
                 self.trace_wait(&path);
             }
@@ -179,7 +181,7 @@ impl Broker<'_> {
         installation: &Installation,
         lock: Lock,
         name: &SessionName,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Child>, Error> {
         let store = SessionStore::of(installation);
         drop(store.reserve_journal(&lock, name)?);
         let stem = name.file_stem();
@@ -189,13 +191,13 @@ impl Broker<'_> {
         let key = installation.key_to_hand_on()?;
         let started = platform::start_worker(&arguments, lock.into_file(), &key);
         match started.map_err(BrokerError::NoWorker)? {
-            HandedOn::Started => {
+            HandedOn::Started(worker) => {
                 self.terminal.trace(|| format!("started a worker for the refresh of {name}"));
-                Ok(())
+                Ok(Some(worker))
             }
             HandedOn::Impossible(file) => {
                 let lock = Lock::adopt(file, &store.lock_path(name), "refresh", self.clock)?;
-                self.refresh_now(installation, &lock, name)
+                self.refresh_now(installation, &lock, name).map(|()| None)
             }
         }
     }
@@ -203,31 +205,46 @@ impl Broker<'_> {
     /// Starts a renewal that is due, unless one is under way. The caller has its answer already and
     /// hears of no failure: the next one will.
     pub fn renew_in_background(&self, due: &DueRenewal) {
-        if let Err(error) = self.try_renew_in_background(due) {
-            self.terminal.trace(|| format!("renewed nothing in the background: {error}"));
+        let worker = match self.begin_renewal(due) {
+            Ok(UnderWay::Ours(worker)) => worker,
+            Ok(UnderWay::Others | UnderWay::No) => return,
+            Err(error) => {
+                self.terminal.trace(|| format!("renewed nothing in the background: {error}"));
+                return;
+            }
+        };
+        if self.environment.path("CI").is_some() || platform::dies_with_its_container() {
+            wait_a_moment(due, worker);
         }
     }
 
-    fn try_renew_in_background(&self, due: &DueRenewal) -> Result<(), Error> {
+    /// Makes a renewal that is due, or waits for the one that is under way, if that takes only a
+    /// moment.
+    pub(super) fn renew_for_a_moment(&self, due: &DueRenewal) {
+        match self.begin_renewal(due) {
+            Ok(UnderWay::Ours(worker)) => wait_a_moment(due, worker),
+            Ok(UnderWay::Others) => wait_a_moment(due, None),
+            Ok(UnderWay::No) | Err(_) => {}
+        }
+    }
+
+    fn begin_renewal(&self, due: &DueRenewal) -> Result<UnderWay, Error> {
         let DueRenewal { installation, session } = due;
         // Looked at before the lock is: a recorded failure must not cost every call a lock.
         if !matches!(standing_of(self, installation, session)?, Standing::Live) {
-            return Ok(());
+            return Ok(UnderWay::No);
         }
         let store = SessionStore::of(installation);
         let path = store.lock_path(&session.name);
-        let Some(lock) = Lock::try_hold(&path, "refresh", self.clock)? else { return Ok(()) };
-        let Some(session) = store.load(&session.name)? else { return Ok(()) };
+        let Some(lock) = Lock::try_hold(&path, "refresh", self.clock)? else {
+            return Ok(UnderWay::Others);
+        };
+        let Some(session) = store.load(&session.name)? else { return Ok(UnderWay::No) };
         let live = matches!(standing_of(self, installation, &session)?, Standing::Live);
-        let still_due = Need::of(&session.access, None, self.clock.now()) != Need::Nothing;
-        if live && still_due {
-            self.start(installation, lock, &session.name)?;
-            if self.environment.path("CI").is_some() || platform::dies_with_its_container() {
-                let limit = Deadline::after(FOREGROUND_LIMIT);
-                Lock::wait_until_free(&path, limit, &mut |_| ())?;
-            }
+        if !live || Need::of(&session.access, None, self.clock.now()) == Need::Nothing {
+            return Ok(UnderWay::No);
         }
-        Ok(())
+        self.start(installation, lock, &session.name).map(UnderWay::Ours)
     }
 
     /// Renews a session whatever its freshness, for `dd-oauth refresh`.
@@ -254,6 +271,41 @@ impl Broker<'_> {
         let command = login_command(&SiteName::Site(name.site.clone()), name.org.as_ref());
         Err(BrokerError::LoginRequired { why, command }.into())
     }
+}
+
+/// Whether a renewal that was due is under way.
+enum UnderWay {
+    /// We began it; in a worker, or it is done already.
+    Ours(Option<Child>),
+    /// Somebody else holds the lock.
+    Others,
+    /// It need not be, or must not be.
+    No,
+}
+
+/// The workers that one call started. Who waited for their outcome sees them end, so that a program
+/// that takes our place inherits no dead child; one that still works is left to itself.
+#[derive(Default)]
+struct Workers(Vec<Option<Child>>);
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        let deadline = Deadline::after(LAST_MOMENT);
+        for worker in self.0.iter_mut().flatten() {
+            while matches!(worker.try_wait(), Ok(None)) && !deadline.passed() {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        }
+    }
+}
+
+/// Waits for a renewal that is under way, and for the end of its worker, for up to
+/// [`FOREGROUND_LIMIT`].
+fn wait_a_moment(due: &DueRenewal, worker: Option<Child>) {
+    let _workers = Workers(vec![worker]);
+    let path = SessionStore::of(&due.installation).lock_path(&due.session.name);
+    let limit = Deadline::after(FOREGROUND_LIMIT);
+    let _ = Lock::wait_until_free(&path, limit, &mut |_| ());
 }
 
 /// The error for a session that was erased while somebody waited for its refresh.

@@ -7,8 +7,8 @@ use crate::broker::{Broker, Found};
 use crate::cli::GetFlags;
 use crate::error::Error;
 use crate::platform;
-use crate::protocol::GetRequest;
 use crate::protocol::format::{self, Format};
+use crate::protocol::{GetKeysRequest, GetRequest, native};
 
 pub fn run(
     broker: &Broker<'_>,
@@ -44,4 +44,9 @@ pub fn print_and_renew(broker: &Broker<'_>, found: Found, answer: &str) -> Resul
         broker.renew_in_background(&due);
     }
     Ok(())
+}
+
+pub fn keys(broker: &Broker<'_>, request: &GetKeysRequest) -> Result<(), Error> {
+    let answer = broker.get_keys(&request.target)?;
+    print(&native::render_keys(&answer, request.version))
 }

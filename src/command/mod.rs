@@ -3,6 +3,8 @@
 mod bazel;
 mod docker;
 mod documents;
+mod env;
+mod exec;
 mod get;
 mod git;
 mod import;
@@ -11,6 +13,7 @@ mod key;
 mod list;
 mod login;
 mod logout;
+mod proxy;
 mod refresh;
 mod status;
 mod store_and_erase;
@@ -24,7 +27,7 @@ use crate::broker::Broker;
 use crate::cli::{CommandLine, GetFlags, HelperLine, Invocation, TraceFlag, Verb};
 use crate::clock::{Clock, Deadline};
 use crate::config::{Config, Environment, Flags};
-use crate::error::Error;
+use crate::error::{Error, ExecError};
 use crate::protocol::format::Format;
 use crate::protocol::{Operation, Request};
 use crate::terminal::{self, Terminal};
@@ -38,7 +41,9 @@ pub fn run(asked: Invocation, environment: &Environment, clock: Clock) -> Result
     match asked {
         Invocation::Command(line) => {
             let terminal = terminal_of(&line.trace, environment, clock)?;
-            traced(&terminal, command(line, environment, clock, &terminal))
+            let is_exec = matches!(line.verb, Some(Verb::Exec(_)));
+            let done = traced(&terminal, command(line, environment, clock, &terminal));
+            if is_exec { done.map_err(ExecError::of) } else { done }
         }
         Invocation::Git(line) => {
             let terminal = terminal_of(&line.trace, environment, clock)?;
@@ -140,7 +145,10 @@ fn command(
         Some(Verb::Status(flags)) => status::run(&broker, &flags),
         Some(Verb::List(flag)) => list::run(&broker, flag.json),
         Some(Verb::Use { .. }) => use_session::run(&broker),
+        Some(Verb::Exec(flags)) => exec::run(&broker, &flags),
+        Some(Verb::Env(flags)) => env::run(&broker, &flags),
         Some(Verb::Refresh) => refresh::run(&broker),
+        Some(Verb::Proxy { process, descriptors }) => proxy::run(&broker, &descriptors, process),
         Some(Verb::Completions { shell }) => documents::completions(shell),
         Some(Verb::Man) => documents::manual(),
         Some(Verb::Worker { session, descriptor }) => worker::run(&broker, &session, descriptor),
@@ -158,6 +166,9 @@ fn operate(
         Request::Get(request) => get::run(broker, request, flags, format),
         Request::Store(request) => store_and_erase::store(broker, request),
         Request::Erase(request) => store_and_erase::erase(broker, &request),
+        Request::GetKeys(request) => get::keys(broker, &request),
+        Request::StoreKeys(request) => broker.store_keys(request),
+        Request::EraseKeys(target) => store_and_erase::erase_keys(broker, &target),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::print;
-use crate::broker::{Broker, Standing, TokenNeed, standing_of};
+use crate::broker::{Broker, OutsideToken, Standing, TokenNeed, standing_of};
 use crate::cli::StatusFlags;
 use crate::config::Source;
 use crate::error::Error;
@@ -20,9 +20,11 @@ struct Status {
 
 pub fn run(broker: &Broker<'_>, flags: &StatusFlags) -> Result<(), Error> {
     let Some(installation) = Installation::open(&broker.config.paths)? else {
-        return Err(broker.not_logged_in());
+        return without_session(broker, None, flags);
     };
-    let Some(name) = broker.chosen(&installation)? else { return Err(broker.not_logged_in()) };
+    let Some(name) = broker.chosen(&installation)? else {
+        return without_session(broker, Some(&installation), flags);
+    };
     let Some(session) = SessionStore::of(&installation).load(&name)? else {
         return Err(broker.not_logged_in());
     };
@@ -45,6 +47,46 @@ pub fn run(broker: &Broker<'_>, flags: &StatusFlags) -> Result<(), Error> {
     let status =
         Status { session, standing, freshness, key_home: installation.key_home()?, chosen_by };
     if flags.json { print(&status.json(broker)) } else { print(&status.text(broker)) }
+}
+
+/// Where no session is meant, a token from outside may stand in for it.
+fn without_session(
+    broker: &Broker<'_>,
+    installation: Option<&Installation>,
+    flags: &StatusFlags,
+) -> Result<(), Error> {
+    let Some(outside) = broker.outside_instead(installation)? else {
+        return Err(broker.not_logged_in());
+    };
+    if flags.check {
+        return Ok(());
+    }
+    let OutsideToken { source, site, org, .. } = outside;
+    let org = org.map(|org| org.to_string());
+    if flags.json {
+        let value = json!({
+            "site": site.to_string(),
+            "org": org,
+            "state": "outside",
+            "token_source": source.to_string(),
+            "expires_at": null,
+            "renewable": false,
+        });
+        return print(&format!("{value}\n"));
+    }
+    let lines = [
+        ("site", site.to_string()),
+        ("org", org.unwrap_or_else(|| "-".into())),
+        ("token", format!("from outside, by {source}; there is no session")),
+        ("token expires", "not known".into()),
+        ("renewable", "no".into()),
+    ];
+    print(&lines_of(lines))
+}
+
+/// Keys and values, one below the other.
+fn lines_of(lines: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    lines.into_iter().map(|(key, value)| format!("{key:<14} {value}\n")).collect()
 }
 
 impl Status {
@@ -104,7 +146,7 @@ impl Status {
             ("it protects", protection(self.key_home.place()).into()),
             ("state", broker.config.paths.state_directory.display().to_string()),
         ]);
-        lines.into_iter().map(|(key, value)| format!("{key:<14} {value}\n")).collect()
+        lines_of(lines)
     }
 
     fn trouble(&self, broker: &Broker<'_>) -> Option<String> {

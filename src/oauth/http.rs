@@ -12,6 +12,8 @@ use crate::site::Site;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// Shorter than servers keep a connection that is not used.
+const POOL_LIMIT: Duration = Duration::from_secs(15);
 /// A token response is two tokens and a few words; whatever is longer is not one.
 pub const BODY_LIMIT: usize = 32 * 1024;
 
@@ -81,27 +83,10 @@ impl Http {
     /// # Errors
     /// Where the roots that the environment names cannot be read.
     pub fn for_site(site: &Site, environment: &Environment) -> Result<Self, HttpError> {
-        // Fails where it was installed before, which is just as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
+        let builder = builder_for(site, environment)?
             .user_agent(concat!("dd-oauth/", env!("CARGO_PKG_VERSION")))
-            // A redirect would carry a refresh token on to another origin.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_LIMIT)
             .timeout(REQUEST_LIMIT)
             .pool_max_idle_per_host(0);
-        if site.is_loopback() {
-            builder = builder.no_proxy();
-        } else {
-            builder = builder.https_only(true);
-        }
-        if site.is_plain_http() {
-            // Nothing is verified there, and reading all roots takes longer than the request.
-            builder = builder.tls_certs_only([]);
-        } else if let Some(roots) = named_roots(environment)? {
-            builder = builder.tls_certs_only(roots);
-        }
         let client = builder.build().map_err(|error| HttpError::Setup(causes(&error)))?;
         Ok(Self { client })
     }
@@ -134,6 +119,45 @@ impl Http {
         let retry_after = response.headers().get("retry-after").and_then(retry_after);
         Ok(Reply { status: response.status().as_u16(), retry_after, body })
     }
+}
+
+/// A client that hands on requests of others to the API of `site`: it keeps connections, and ends
+/// no request, for how long those may take is the business of whoever made them.
+///
+/// # Errors
+/// As [`Http::for_site`].
+pub fn streaming_client(
+    site: &Site,
+    environment: &Environment,
+) -> Result<reqwest::Client, HttpError> {
+    let builder = builder_for(site, environment)?.pool_idle_timeout(POOL_LIMIT);
+    builder.build().map_err(|error| HttpError::Setup(causes(&error)))
+}
+
+/// What all clients for `site` have in common.
+fn builder_for(
+    site: &Site,
+    environment: &Environment,
+) -> Result<reqwest::ClientBuilder, HttpError> {
+    // Fails where it was installed before, which is just as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        // A redirect would carry a token on to another origin.
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_LIMIT);
+    if site.is_loopback() {
+        builder = builder.no_proxy();
+    } else {
+        builder = builder.https_only(true);
+    }
+    if site.is_plain_http() {
+        // Nothing is verified there, and reading all roots takes longer than the request.
+        builder = builder.tls_certs_only([]);
+    } else if let Some(roots) = named_roots(environment)? {
+        builder = builder.tls_certs_only(roots);
+    }
+    Ok(builder)
 }
 
 /// Runs a conversation with a server on this thread, to its end.
@@ -190,7 +214,8 @@ fn named_roots(environment: &Environment) -> Result<Option<Vec<Certificate>>, Ht
 
 /// What lies beneath an error, innermost last; the outermost line of `reqwest` only repeats the
 /// address.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+#[must_use]
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut causes = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {

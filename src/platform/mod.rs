@@ -2,12 +2,20 @@
 //! the same meaning, in [`unix`] and in [`windows`].
 
 #[cfg(unix)]
+mod attendant_unix;
+#[cfg(unix)]
 mod unix;
+#[cfg(unix)]
+pub use attendant_unix::*;
 #[cfg(unix)]
 pub use unix::*;
 
 #[cfg(windows)]
+mod attendant_windows;
+#[cfg(windows)]
 mod windows;
+#[cfg(windows)]
+pub use attendant_windows::*;
 #[cfg(windows)]
 pub use windows::*;
 

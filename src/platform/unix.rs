@@ -8,12 +8,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use keyboard::Keyboard;
 
@@ -80,7 +81,6 @@ pub fn not_private(metadata: &Metadata, privacy: Privacy) -> Option<String> {
 /// # Errors
 /// [`io::ErrorKind::FileTooLarge`] where the limit cannot be raised that far.
 pub fn allow_file_size(size: u64) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Fsize);
     let allows = |limit: Option<u64>| limit.is_none_or(|limit| limit >= size);
     if allows(current) {
@@ -90,6 +90,31 @@ pub fn allow_file_size(size: u64) -> io::Result<()> {
     } else {
         Err(io::ErrorKind::FileTooLarge.into())
     }
+}
+
+/// How large a file this process may write, as somebody set it.
+pub struct FileSizeLimit(Rlimit);
+
+impl FileSizeLimit {
+    /// The limit as it is now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(getrlimit(Resource::Fsize))
+    }
+
+    /// Sets the limit again that [`allow_file_size`] may have raised: it is for us, and not for a
+    /// program that takes our place.
+    pub fn restore(self) {
+        // It was the limit before, so nothing forbids it.
+        let _ = setrlimit(Resource::Fsize, self.0);
+    }
+}
+
+/// Lets a program take the place of this one: it keeps the process, and with it the parent, the
+/// terminal, the job control and the exit code. Returns only why that could not be.
+#[must_use]
+pub fn become_program(mut command: Command) -> io::Error {
+    command.exec()
 }
 
 /// Makes a rename or a new name in `directory` durable.
@@ -225,7 +250,7 @@ pub fn dies_with_its_container() -> bool {
 #[derive(Debug)]
 pub enum HandedOn {
     /// It runs, has the file, and outlives us.
-    Started,
+    Started(Child),
     /// This platform cannot do it; the caller has the file still.
     Impossible(File),
 }
@@ -265,7 +290,7 @@ pub fn start_worker(
     fcntl_setfd(&file, FdFlags::empty())?;
     let child = command.spawn();
     drop(file);
-    child.map(|_| HandedOn::Started)
+    child.map(HandedOn::Started)
 }
 
 /// A pipe that holds `input` and then ends: whatever becomes of us, its reader never waits.
@@ -287,9 +312,17 @@ pub fn take_stdin() -> io::Result<File> {
 }
 
 /// The running program itself: the path that it was started by may lead to a newer one by now.
-fn own_executable() -> io::Result<std::path::PathBuf> {
+pub(super) fn own_executable() -> io::Result<std::path::PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Ok(running.to_path_buf()) } else { std::env::current_exe() }
+}
+
+/// Does [`leave_caller`] with one file.
+///
+/// # Errors
+/// Where `kept` is not an open descriptor.
+pub fn detach(kept: RawFd) -> io::Result<File> {
+    leave_caller(&[kept])?.pop().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// Leaves the session and process group of whoever started us, so that their Ctrl-C and hang-up
@@ -297,22 +330,27 @@ fn own_executable() -> io::Result<std::path::PathBuf> {
 /// an open one would keep, say, the lock of a cron job held.
 ///
 /// # Errors
-/// Where `kept` is not an open descriptor.
-pub fn detach(kept: RawFd) -> io::Result<File> {
+/// Where one of `kept` is not an open descriptor.
+pub(super) fn leave_caller(kept: &[RawFd]) -> io::Result<Vec<File>> {
     // Fails only where we lead a process group already, which then is not our caller's.
     let _ = rustix::process::setsid();
     for descriptor in listed_descriptors()? {
-        if descriptor > 2 && descriptor != kept && is_open(descriptor) {
+        if descriptor > 2 && !kept.contains(&descriptor) && is_open(descriptor) {
             // SAFETY: this runs first in the worker; nothing in this process owns any descriptor
             // yet, so none that is in use can be closed under its owner.
             unsafe { rustix::io::close(descriptor) };
         }
     }
-    if kept <= 2 || !is_open(kept) {
-        return Err(io::ErrorKind::InvalidInput.into());
+    let mut files: Vec<File> = Vec::new();
+    for descriptor in kept {
+        let owned = files.iter().any(|file| file.as_raw_fd() == *descriptor);
+        if *descriptor <= 2 || owned || !is_open(*descriptor) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: it is open (just seen), it was handed to us, and nothing else in us owns it.
+        files.push(unsafe { File::from_raw_fd(*descriptor) });
     }
-    // SAFETY: it is open (just seen), it was handed to us, and nothing else in us owns it.
-    Ok(unsafe { File::from_raw_fd(kept) })
+    Ok(files)
 }
 
 /// Descriptors of this process, and the one by which they were listed, which is closed by now.

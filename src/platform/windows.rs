@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal};
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 pub use keyboard::Keyboard;
@@ -59,6 +59,32 @@ pub fn not_private(_metadata: &Metadata, _privacy: Privacy) -> Option<String> {
 /// Never.
 pub fn allow_file_size(_size: u64) -> io::Result<()> {
     Ok(())
+}
+
+/// Windows sets no limit to the size of a file.
+pub struct FileSizeLimit;
+
+impl FileSizeLimit {
+    /// There is none.
+    #[must_use]
+    pub fn now() -> Self {
+        Self
+    }
+
+    /// Nothing was raised.
+    pub fn restore(self) {}
+}
+
+/// Runs a program as a child, as none can take our place here, and ends with its exit code. The
+/// Ctrl-C that the console sends to both of us ends us by the same code as the program. Returns
+/// only why it could not be started.
+#[must_use]
+pub fn become_program(mut command: Command) -> io::Error {
+    match command.status() {
+        // A program ended from outside has a code too, here.
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => error,
+    }
 }
 
 /// Windows has no way to sync a directory; a rename is in the file system's own journal.
@@ -159,7 +185,7 @@ pub fn dies_with_its_container() -> bool {
 #[derive(Debug)]
 pub enum HandedOn {
     /// It runs, has the file, and outlives us.
-    Started,
+    Started(Child),
     /// This platform cannot do it; the caller has the file still.
     Impossible(File),
 }

@@ -33,7 +33,12 @@ pub const NOT_OURS: &str = "is not https to a host of a Datadog site";
 pub fn render(answer: &Answer) -> String {
     let authorization = format!("Bearer {}", answer.access_token.expose());
     let headers = json!({"Authorization": [authorization]});
-    format!("{}\n", json!({"headers": headers, "expires": answer.expires.to_string()}))
+    let mut object = json!({"headers": headers});
+    // Of a token from outside nobody knows it.
+    if let Some(expires) = answer.expires {
+        object["expires"] = json!(expires.to_string());
+    }
+    format!("{object}\n")
 }
 
 #[cfg(test)]
@@ -72,7 +77,7 @@ mod tests {
     fn an_answer_is_written_to_the_byte() {
         let answer = Answer {
             access_token: Secret::parse("token".to_string()).unwrap(),
-            expires: Timestamp::from_millis(1_800_000_000_999),
+            expires: Some(Timestamp::from_millis(1_800_000_000_999)),
             site: "datadoghq.eu".into(),
             api_url: "https://api.datadoghq.eu".into(),
             org: None,

@@ -187,7 +187,7 @@ mod tests {
     fn answers_are_written_to_the_byte() {
         let answer = Answer {
             access_token: Secret::parse("to\"ken".to_string()).unwrap(),
-            expires: Timestamp::from_seconds(0),
+            expires: Some(Timestamp::from_seconds(0)),
             site: "datadoghq.eu".into(),
             api_url: "https://api.datadoghq.eu".into(),
             org: None,

@@ -45,7 +45,7 @@ mod tests {
     fn each_form_is_written_to_the_byte() {
         let answer = Answer {
             access_token: Secret::parse("token".to_string()).unwrap(),
-            expires: Timestamp::from_seconds(1_800_000_000),
+            expires: Some(Timestamp::from_seconds(1_800_000_000)),
             site: "datadoghq.eu".into(),
             api_url: "https://api.datadoghq.eu".into(),
             org: OrgLabel::parse("\"Acme\" \\ Ä"),

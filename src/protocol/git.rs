@@ -148,16 +148,18 @@ impl Request {
 #[must_use]
 pub fn render(answer: &Answer, form: &Form) -> String {
     let token = answer.access_token.expose();
-    let expiry = answer.expires.seconds();
+    // Of a token from outside nobody knows it.
+    let expiry = answer
+        .expires
+        .map_or_else(String::new, |expires| format!("password_expiry_utc={}\n", expires.seconds()));
     match form {
         // git reads the capability before what it allows.
         Form::Bearer => format!(
-            "capability[]=authtype\nauthtype=Bearer\ncredential={token}\nephemeral=1\n\
-            password_expiry_utc={expiry}\n"
+            "capability[]=authtype\nauthtype=Bearer\ncredential={token}\nephemeral=1\n{expiry}"
         ),
         Form::Password { username } => {
             let username = username.as_deref().unwrap_or(USERNAME);
-            format!("username={username}\npassword={token}\npassword_expiry_utc={expiry}\n")
+            format!("username={username}\npassword={token}\n{expiry}")
         }
     }
 }
@@ -252,7 +254,7 @@ mod tests {
     fn an_answer_is_written_to_the_byte() {
         let answer = Answer {
             access_token: Secret::parse("-token=".to_string()).unwrap(),
-            expires: Timestamp::from_millis(1_800_000_000_999),
+            expires: Some(Timestamp::from_millis(1_800_000_000_999)),
             site: "datadoghq.eu".into(),
             api_url: "https://api.datadoghq.eu".into(),
             org: None,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::scope::Scopes;
-use crate::secret::{AccessToken, RefreshToken};
+use crate::secret::{AccessToken, ApiKey, ApplicationKey, RefreshToken};
 use crate::session::{ClientId, OrgLabel};
 use crate::site::{Site, SiteName};
 
@@ -94,6 +94,9 @@ pub enum Request {
     Get(GetRequest),
     Store(StoreRequest),
     Erase(EraseRequest),
+    GetKeys(GetKeysRequest),
+    StoreKeys(StoreKeysRequest),
+    EraseKeys(Target),
 }
 
 /// Asks for a fresh access token.
@@ -151,11 +154,39 @@ impl Target {
     }
 }
 
+/// Asks for a key pair.
+#[derive(Clone, Debug, Default)]
+pub struct GetKeysRequest {
+    pub target: Target,
+    /// The version to say in the answer, where the request named one.
+    pub version: Option<Version>,
+}
+
+/// Takes over a key pair.
+#[derive(Debug)]
+pub struct StoreKeysRequest {
+    pub target: Target,
+    pub api_key: ApiKey,
+    pub app_key: Option<ApplicationKey>,
+}
+
+/// The answer to [`GetKeysRequest`].
+#[derive(Clone, Debug)]
+pub struct KeyAnswer {
+    pub api_key: ApiKey,
+    pub app_key: Option<ApplicationKey>,
+    /// The value of `DD_SITE`.
+    pub site: String,
+    pub api_url: String,
+    pub org: Option<OrgLabel>,
+}
+
 /// The answer to [`GetRequest`].
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub access_token: AccessToken,
-    pub expires: Timestamp,
+    /// Not known of a token that came from outside.
+    pub expires: Option<Timestamp>,
     /// The value of `DD_SITE`.
     pub site: String,
     pub api_url: String,

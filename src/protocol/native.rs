@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::input::content;
 use super::line::text;
 use super::{
-    Answer, EraseRequest, Erasure, Expiry, GetRequest, Operation, Request, RequestError,
-    StoreRequest, Target, Version,
+    Answer, EraseRequest, Erasure, Expiry, GetKeysRequest, GetRequest, KeyAnswer, Operation,
+    Request, RequestError, StoreKeysRequest, StoreRequest, Target, Version,
 };
 use crate::clock::Timestamp;
 use crate::scope::Scopes;
@@ -17,7 +17,7 @@ use crate::session::{ClientId, OrgLabel};
 use crate::site::SiteName;
 
 /// Every key that a request can have; all others are ignored.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 13] = [
     "version",
     "site",
     "org",
@@ -28,6 +28,9 @@ const KEYS: [&str; 10] = [
     "expires_at",
     "expires_in",
     "scope",
+    "kind",
+    "api_key",
+    "app_key",
 ];
 
 /// Longest `min_ttl` that can be asked for: no access token lives longer than a year.
@@ -65,6 +68,13 @@ pub fn parse(bytes: &[u8], argument: Option<Operation>) -> Result<Request, Reque
     }
     let version = fields.version()?;
     let target = fields.target()?;
+    if fields.asks_for_keys()? {
+        return Ok(match operation {
+            Operation::Get => Request::GetKeys(GetKeysRequest { target, version }),
+            Operation::Store => Request::StoreKeys(fields.store_keys(target)?),
+            Operation::Erase => Request::EraseKeys(target),
+        });
+    }
     match operation {
         Operation::Get => {
             let min_ttl = fields.min_ttl()?;
@@ -79,13 +89,40 @@ pub fn parse(bytes: &[u8], argument: Option<Operation>) -> Result<Request, Reque
     }
 }
 
+/// Writes an answer about a key pair; `version` where the request named one.
+#[must_use]
+pub fn render_keys(answer: &KeyAnswer, version: Option<Version>) -> String {
+    let mut text = String::new();
+    let mut line = |key: &str, value: &str| add_line(&mut text, key, value);
+    if let Some(Version::V1) = version {
+        line("version", "1");
+    }
+    line("api_key", answer.api_key.expose());
+    if let Some(app_key) = &answer.app_key {
+        line("app_key", app_key.expose());
+    }
+    line("site", &answer.site);
+    line("api_url", &answer.api_url);
+    if let Some(org) = &answer.org {
+        line("org", &org.to_string());
+    }
+    text
+}
+
+fn add_line(text: &mut String, key: &str, value: &str) {
+    debug_assert!(!value.contains(['\n', '\r', '\0']), "a value of an answer is one line");
+    text.push_str(key);
+    text.push('=');
+    text.push_str(value);
+    text.push('\n');
+}
+
 /// Writes an answer; `version` where the request named one.
 #[must_use]
 pub fn render(answer: &Answer, version: Option<Version>) -> String {
     let mut text = String::new();
     for (key, value) in fields(answer, version) {
-        debug_assert!(!value.contains(['\n', '\r', '\0']), "a value of an answer is one line");
-        text.extend([key, "=", &value, "\n"]);
+        add_line(&mut text, key, &value);
     }
     text
 }
@@ -99,7 +136,7 @@ pub(super) fn fields(
         version.map(|Version::V1| ("version", "1".into())),
         Some(("access_token", answer.access_token.expose().into())),
         Some(("token_type", "Bearer".into())),
-        Some(("expires_at", answer.expires.seconds().to_string().into())),
+        answer.expires.map(|expires| ("expires_at", expires.seconds().to_string().into())),
         Some(("site", (&answer.site).into())),
         Some(("api_url", (&answer.api_url).into())),
         answer.org.as_ref().map(|org| ("org", org.to_string().into())),
@@ -190,6 +227,21 @@ impl<'a> Fields<'a> {
             .map_err(|error| bad("scope", error))?;
         let expiry = self.expiry()?;
         Ok(StoreRequest { target, access_token, refresh, expiry, scopes })
+    }
+
+    /// Whether the request is about a key pair, and not about the tokens of a session.
+    fn asks_for_keys(&self) -> Result<bool, RequestError> {
+        match self.get("kind") {
+            None => Ok(false),
+            Some("api-key") => Ok(true),
+            Some(_) => Err(bad("kind", "is none that this program knows: it knows api-key")),
+        }
+    }
+
+    fn store_keys(&self, target: Target) -> Result<StoreKeysRequest, RequestError> {
+        let missing = RequestError::Missing { operation: "store", key: "api_key", why: "" };
+        let api_key = self.secret("api_key")?.ok_or(missing)?;
+        Ok(StoreKeysRequest { target, api_key, app_key: self.secret("app_key")? })
     }
 
     fn expiry(&self) -> Result<Expiry, RequestError> {
@@ -314,10 +366,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_asked_for_by_their_kind() {
+        let parsed = |text: &str| parse(text.as_bytes(), None);
+        assert!(matches!(parsed("get\nkind=api-key\nsite=us1"), Ok(Request::GetKeys(_))));
+        assert!(matches!(parsed("erase\nkind=api-key"), Ok(Request::EraseKeys(_))));
+        let Ok(Request::StoreKeys(stored)) = parsed("store\nkind=api-key\napi_key=k") else {
+            panic!("a key without an application key is stored");
+        };
+        assert!(stored.api_key.expose() == "k" && stored.app_key.is_none());
+        assert!(matches!(error("store\nkind=api-key\napp_key=k"), RequestError::Missing { .. }));
+        for bad in ["get\nkind=", "get\nkind=token", "store\nkind=api-key\napi_key=a b"] {
+            assert!(matches!(error(bad), RequestError::BadValue { .. }), "{bad}");
+        }
+    }
+
+    #[test]
     fn an_answer_is_written_to_the_byte() {
         let answer = Answer {
             access_token: Secret::parse("-token".to_string()).unwrap(),
-            expires: Timestamp::from_millis(1_800_000_000_999),
+            expires: Some(Timestamp::from_millis(1_800_000_000_999)),
             site: "datadoghq.eu".into(),
             api_url: "https://api.datadoghq.eu".into(),
             org: OrgLabel::parse("Acme Inc."),
@@ -326,5 +393,7 @@ mod tests {
             site=datadoghq.eu\napi_url=https://api.datadoghq.eu\norg=Acme Inc.\n";
         assert_eq!(render(&answer, None), text);
         assert_eq!(render(&answer, Some(Version::V1)), format!("version=1\n{text}"));
+        let from_outside = Answer { expires: None, ..answer };
+        assert_eq!(render(&from_outside, None), text.replace("expires_at=1800000000\n", ""));
     }
 }

@@ -9,6 +9,7 @@
 //! Everything before the nonce is associated data of the encryption, so neither part can be
 //! exchanged for that of another session.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -23,8 +24,15 @@ use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::site::Site;
 
-const MAGIC: &str = "dd-oauth session ";
-const FORMAT: u32 = 1;
+const KIND: Kind = Kind { magic: "dd-oauth session ", format: 1, no_such: "is not a session file" };
+
+/// How the files of one kind begin.
+pub struct Kind {
+    pub magic: &'static str,
+    pub format: u32,
+    /// What is said of a file that is none.
+    pub no_such: &'static str,
+}
 
 /// What a session file says to anybody who can read it.
 #[derive(Clone, Debug)]
@@ -104,14 +112,14 @@ pub fn write(session: &Session, key: &SealingKey) -> Result<Vec<u8>, StorageErro
     };
     let head = serde_json::to_string(&head).expect("a head is plain data");
     let body = zeroize::Zeroizing::new(serde_json::to_vec(&body).expect("a body is plain data"));
-    let public = format!("{MAGIC}{FORMAT}\n{head}\n").into_bytes();
+    let public = format!("{}{}\n{head}\n", KIND.magic, KIND.format).into_bytes();
     let sealed = key.seal(&body, &public)?;
     Ok([public, sealed].concat())
 }
 
 /// Reads the public part of the file at `path`.
 pub fn read_head(bytes: &[u8], path: &Path) -> Result<SessionHead, StorageError> {
-    let (_, head, _) = split(bytes, path)?;
+    let (_, head, _) = split::<Head>(bytes, path, &KIND)?;
     let (name, _) = understand(&head, path)?;
     let asked_site = asked_site(&head, path)?;
     Ok(SessionHead { name, vanity_host: head.vanity_host, asked_site, expires: head.expires })
@@ -124,7 +132,7 @@ pub fn read(
     expected: &SessionName,
     key: &SealingKey,
 ) -> Result<Session, StorageError> {
-    let (public, head, sealed) = split(bytes, path)?;
+    let (public, head, sealed) = split::<Head>(bytes, path, &KIND)?;
     if head.key != key.fingerprint() {
         return Err(StorageError::OtherKey { path: path.to_path_buf() });
     }
@@ -165,20 +173,24 @@ pub fn read(
     })
 }
 
-/// Public part, head, and sealed body.
-fn split<'a>(bytes: &'a [u8], path: &Path) -> Result<(&'a [u8], Head, &'a [u8]), StorageError> {
+/// Public part, head, and sealed body of a file of this kind.
+pub fn split<'a, Head: DeserializeOwned>(
+    bytes: &'a [u8],
+    path: &Path,
+    kind: &Kind,
+) -> Result<(&'a [u8], Head, &'a [u8]), StorageError> {
     let damaged = |why| StorageError::Corrupt { path: path.to_path_buf(), why };
     let cut = || damaged("was cut short");
-    let rest =
-        bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| damaged("is not a session file"))?;
+    let rest = bytes.strip_prefix(kind.magic.as_bytes()).ok_or_else(|| damaged(kind.no_such))?;
     let format_end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;
-    let format = std::str::from_utf8(&rest[..format_end]).ok().and_then(|text| text.parse().ok());
+    let format = std::str::from_utf8(&rest[..format_end]).ok();
+    let format = format.and_then(|text| text.parse::<u32>().ok());
     match format {
-        Some(FORMAT) => {}
-        Some(newer) if newer > FORMAT => {
+        Some(format) if format == kind.format => {}
+        Some(newer) if newer > kind.format => {
             return Err(StorageError::Newer { path: path.to_path_buf() });
         }
-        _ => return Err(damaged("is not a session file")),
+        _ => return Err(damaged(kind.no_such)),
     }
     let rest = &rest[format_end + 1..];
     let head_end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::file::{self, SessionHead};
+use super::key_pairs::KEY_PAIR_ENDING;
 use super::{
     Installation, Journal, LoginOutcome, OrgLabel, Session, SessionName, StorageError, durable,
     io_error,
@@ -102,29 +103,7 @@ impl<'a> SessionStore<'a> {
             }
             None => {}
         }
-        if let Some(org) = org {
-            fitting.retain(|name| name.org.as_ref() == Some(org));
-        }
-        if fitting.len() > 1
-            && let Some(selected) = self.selected()?
-            && let Some(position) = fitting.iter().position(|name| *name == selected)
-        {
-            return Ok(Choice::Session(fitting.swap_remove(position), Fit::Selected));
-        }
-        if fitting.len() > 1
-            && let (Some(SiteName::Site(site)), None) = (site, org)
-        {
-            // The session without an organization has no other name than its site.
-            let name = SessionName { site: site.clone(), org: None };
-            if fitting.contains(&name) {
-                return Ok(Choice::Session(name, Fit::WithoutOrg));
-            }
-        }
-        Ok(match fitting.len() {
-            0 => Choice::None,
-            1 => Choice::Session(fitting.swap_remove(0), Fit::Only),
-            _ => Choice::Several(fitting),
-        })
+        choose_among(fitting, site, org, || self.selected())
     }
 
     /// The sessions of logins that were asked for at `site`, and came back from another one.
@@ -252,7 +231,7 @@ impl<'a> SessionStore<'a> {
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let path = entry.path();
             let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            if SECRET_FILES.contains(&ending) {
+            if SECRET_FILES.contains(&ending) || ending == KEY_PAIR_ENDING {
                 durable::remove(&path)?;
             }
         }
@@ -352,6 +331,39 @@ impl<'a> SessionStore<'a> {
     fn path(&self, name: &SessionName, ending: &str) -> PathBuf {
         self.installation.sessions_directory().join(format!("{}.{ending}", name.file_stem()))
     }
+}
+
+/// Chooses among what fits the site: what is selected with `dd-oauth use`, else what has no
+/// organization at a site that was named, else the only one there is.
+pub(super) fn choose_among(
+    mut fitting: Vec<SessionName>,
+    site: Option<&SiteName>,
+    org: Option<&OrgLabel>,
+    selected: impl FnOnce() -> Result<Option<SessionName>, StorageError>,
+) -> Result<Choice, StorageError> {
+    if let Some(org) = org {
+        fitting.retain(|name| name.org.as_ref() == Some(org));
+    }
+    if fitting.len() > 1
+        && let Some(selected) = selected()?
+        && let Some(position) = fitting.iter().position(|name| *name == selected)
+    {
+        return Ok(Choice::Session(fitting.swap_remove(position), Fit::Selected));
+    }
+    if fitting.len() > 1
+        && let (Some(SiteName::Site(site)), None) = (site, org)
+    {
+        // The session without an organization has no other name than its site.
+        let name = SessionName { site: site.clone(), org: None };
+        if fitting.contains(&name) {
+            return Ok(Choice::Session(name, Fit::WithoutOrg));
+        }
+    }
+    Ok(match fitting.len() {
+        0 => Choice::None,
+        1 => Choice::Session(fitting.swap_remove(0), Fit::Only),
+        _ => Choice::Several(fitting),
+    })
 }
 
 fn keep_if<T>(

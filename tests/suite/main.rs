@@ -13,6 +13,7 @@ mod canaries;
 mod clients;
 mod commands;
 mod contrib;
+mod contrib_builds;
 mod damaged_files;
 // What is said of the release is tested on the release build.
 #[cfg(not(debug_assertions))]
@@ -21,6 +22,8 @@ mod dialects;
 mod disks;
 mod docker;
 mod earlier_tools;
+mod env;
+mod exec;
 mod git;
 #[cfg(not(debug_assertions))]
 mod guard;
@@ -34,11 +37,14 @@ mod kernel_keyring;
 mod key_move;
 mod keychain;
 mod keyring;
+mod keys;
 mod licences;
 mod lifecycle;
+mod live;
 mod login;
 mod network;
 mod one_login;
+mod outside;
 mod paste;
 #[allow(dead_code, reason = "the chaos test uses the rest of it")]
 mod peers;
@@ -51,6 +57,7 @@ mod renderings;
 mod scopes;
 mod storm;
 mod surroundings;
+mod terraform;
 mod tmux;
 mod trace;
 mod trouble;

@@ -37,7 +37,7 @@ prop_compose! {
     ) -> Answer {
         Answer {
             access_token: AccessToken::parse(token).unwrap(),
-            expires: Timestamp::from_seconds(expires),
+            expires: Some(Timestamp::from_seconds(expires)),
             site: site.to_string(),
             api_url: site.api_url(),
             org: org.and_then(|org| OrgLabel::parse(&org)),
@@ -82,7 +82,7 @@ proptest! {
         let Ok(Request::Store(stored)) = native::parse(text.as_bytes(), Some(Operation::Store))
         else { panic!("{text}") };
         prop_assert!(stored.access_token.matches(&answer.access_token));
-        prop_assert_eq!(stored.expiry, Expiry::At(answer.expires));
+        prop_assert_eq!(stored.expiry, answer.expires.map_or(Expiry::Unknown, Expiry::At));
         let site = Some(SiteName::parse(&answer.site).unwrap());
         prop_assert_eq!(stored.target, Target { site, org: answer.org });
     }
@@ -140,7 +140,7 @@ proptest! {
         let header = format!("Bearer {}", answer.access_token.expose());
         prop_assert_eq!(&told["headers"]["Authorization"], &Value::from(vec![header]));
         let expires = humantime::parse_rfc3339(told["expires"].as_str().unwrap()).unwrap();
-        let seconds = u64::try_from(answer.expires.seconds()).unwrap();
+        let seconds = u64::try_from(answer.expires.unwrap().seconds()).unwrap();
         prop_assert_eq!(expires, UNIX_EPOCH + Duration::from_secs(seconds));
         let request = bazel::parse(format!(r#"{{"uri":"{}/x"}}"#, answer.api_url).as_bytes());
         let site = Site::parse(&answer.site).unwrap();
@@ -191,7 +191,7 @@ fn bazels_request_and_answer_conform_to_their_schemas() {
     assert!(bazel::parse(request.as_bytes()).is_ok());
     let answer = Answer {
         access_token: AccessToken::parse("token".to_string()).unwrap(),
-        expires: Timestamp::from_seconds(1_800_000_000),
+        expires: Some(Timestamp::from_seconds(1_800_000_000)),
         site: "datadoghq.eu".into(),
         api_url: "https://api.datadoghq.eu".into(),
         org: None,

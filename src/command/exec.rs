@@ -1,0 +1,51 @@
+//! `dd-oauth exec`: becomes a program that finds the token in its environment.
+
+use std::process::Command;
+
+use crate::broker::{Broker, INSIDE_EXEC};
+use crate::cli::ExecFlags;
+use crate::error::{Error, ExecError};
+use crate::live::{self, Launched};
+use crate::platform::{self, FileSizeLimit};
+use crate::program::Variables;
+use crate::protocol::{GetRequest, Target};
+use crate::site::{Site, SiteName};
+
+/// Returns only where the program could not be started.
+pub fn run(broker: &Broker<'_>, flags: &ExecFlags) -> Result<(), Error> {
+    let limit = FileSizeLimit::now();
+    let (program, arguments) = flags.command.split_first().expect("clap demands a program");
+    let mut command = Command::new(program);
+    command.args(arguments);
+    prepare(broker, flags, &mut command)?;
+    limit.restore();
+    let error = platform::become_program(command);
+    Err(ExecError::not_started(program, error).into())
+}
+
+fn prepare(broker: &Broker<'_>, flags: &ExecFlags, command: &mut Command) -> Result<(), Error> {
+    let request = GetRequest { min_ttl: flags.get.min_ttl, ..GetRequest::default() };
+    let found = broker.get_to_keep(&request)?;
+    let answer = &found.answer;
+    let names = &flags.variables.names;
+    let mut variables = if flags.live {
+        let Launched { url, credential } = live::launch(answer, broker.config)?;
+        let mut variables = Variables::of(answer, names, &url, credential.expose());
+        variables.set(INSIDE_EXEC, "1");
+        variables.reach_loopback(broker.environment);
+        variables
+    } else {
+        let token = answer.access_token.expose();
+        Variables::of(answer, names, &answer.api_url, token).marked(found.origin)
+    };
+    if flags.with_keys {
+        let site = SiteName::Site(Site::parse(&answer.site)?);
+        let target = Target { site: Some(site), org: answer.org.clone() };
+        variables.add_keys(&broker.get_keys(&target)?);
+    }
+    if let Some(notice) = variables.mind_keys(broker.environment, flags.inherited_keys()) {
+        broker.terminal.say(&notice);
+    }
+    variables.apply(command);
+    Ok(())
+}

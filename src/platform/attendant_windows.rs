@@ -1,0 +1,48 @@
+//! No program takes our place on Windows, so this process itself can attend the one that it runs.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::TcpListener;
+
+/// What became of an attempt to start an attendant.
+pub enum Attendant {
+    /// It serves on the listener.
+    Started,
+    /// This platform cannot do it; the caller serves by itself.
+    Impossible(TcpListener),
+}
+
+/// What an attendant gets from the process that started it.
+pub struct Attended {
+    pub listener: TcpListener,
+    pub program: Program,
+}
+
+/// A process whose end is waited for.
+pub struct Program;
+
+/// No process is needed.
+///
+/// # Errors
+/// Never.
+pub fn start_attendant(
+    _arguments: &[&OsStr],
+    listener: TcpListener,
+    _secret: &[u8],
+    _ready: &[u8],
+) -> io::Result<Attendant> {
+    Ok(Attendant::Impossible(listener))
+}
+
+/// No attendant is ever started here.
+///
+/// # Errors
+/// Always.
+pub fn attend(_descriptors: &[i32], _process: Option<u32>) -> io::Result<Option<Attended>> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl Program {
+    /// There is none.
+    pub async fn ended(self) {}
+}
