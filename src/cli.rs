@@ -285,6 +285,8 @@ pub enum Verb {
         #[command(subcommand)]
         action: KeyAction,
     },
+    /// Look for all that could be wrong with this machine and this account, and change nothing
+    Doctor(JsonFlag),
     /// Print the completions of a shell, to be put where it looks for them
     Completions {
         #[arg(value_enum)]

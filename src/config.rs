@@ -205,6 +205,12 @@ impl Config {
         })
     }
 
+    /// Where `config.toml` would be.
+    #[must_use]
+    pub fn file_path(&self) -> &Path {
+        &self.file
+    }
+
     /// Reads `config.toml`; a missing one is empty.
     ///
     /// # Errors
@@ -242,14 +248,14 @@ impl Config {
     pub fn callback_port(
         flag: Option<u16>,
         environment: &Environment,
-    ) -> Result<Option<u16>, ConfigError> {
+    ) -> Result<Option<Setting<u16>>, ConfigError> {
         let parse = |text: &str| match text.parse::<u16>() {
             Ok(port) if port > 0 => Ok(port),
             _ => Err(format!("{text:?} is not a port")),
         };
         let flag_name = "--callback-port";
         let variable = "DD_OAUTH_CALLBACK_PORT";
-        Ok(setting(flag, flag_name, variable, environment, parse)?.map(|setting| setting.value))
+        setting(flag, flag_name, variable, environment, parse)
     }
 }
 
@@ -306,7 +312,7 @@ fn read_own_file(path: &Path) -> Result<Option<String>, ConfigError> {
 }
 
 /// The keychain answers at once, or not at all.
-const KEYCHAIN_LIMIT: Duration = Duration::from_secs(3);
+pub const KEYCHAIN_LIMIT: Duration = Duration::from_secs(3);
 /// As long as a working day with a little to spare.
 const KERNEL_STAY: Duration = Duration::from_hours(12);
 

@@ -97,6 +97,9 @@ pub enum Error {
     /// The file that hands the token over to others could not be written.
     #[error("could not write to {}: {source}", .path.display())]
     NotHandedOver { path: PathBuf, source: std::io::Error },
+    /// What `dd-oauth doctor` found, and told on standard output.
+    #[error("{}", told_of(.problems))]
+    Unwell { problems: usize, kind: ExitKind },
     /// What docker is told on standard output.
     #[error(transparent)]
     Docker(#[from] DockerError),
@@ -106,6 +109,13 @@ pub enum Error {
     /// Standard input could not be read.
     #[error("could not read the request from standard input: {0}")]
     Input(std::io::Error),
+}
+
+fn told_of(problems: &usize) -> String {
+    match problems {
+        1 => "there is a problem; the report has its remedy".into(),
+        several => format!("there are {several} problems; the report has their remedies"),
+    }
 }
 
 impl Error {
@@ -128,6 +138,7 @@ impl Error {
             | Self::Scope(_)
             | Self::ForgetKey(_)
             | Self::NotExpressible(_) => ExitKind::Usage,
+            Self::Unwell { kind, .. } => *kind,
             Self::KeychainUnseen(_) => ExitKind::Storage,
             Self::Config(error) => error.kind(),
             Self::Site(error) => error.kind(),

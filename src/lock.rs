@@ -158,6 +158,24 @@ impl Lock {
         Ok(lock)
     }
 
+    /// Checks that the file system of `directory` gives a lock, and gives it once; on a file of
+    /// our own, which is gone afterwards.
+    ///
+    /// # Errors
+    /// As [`Lock::try_hold`].
+    pub fn probe(directory: &Path) -> Result<(), LockError> {
+        let made = tempfile::Builder::new().prefix(".doctor-").tempfile_in(directory);
+        let made =
+            made.map_err(|source| LockError::Open { path: directory.to_path_buf(), source })?;
+        let (path, again) = (made.path(), open(made.path())?);
+        let first = taken_now(path, FileExt::try_lock_exclusive(made.as_file()))?;
+        if first && !taken_now(path, FileExt::try_lock_exclusive(&again))? {
+            return Ok(());
+        }
+        let source = io::Error::other("a lock that is held is not kept from others");
+        Err(LockError::Unsupported { directory: directory.to_path_buf(), source })
+    }
+
     fn tell_holder(&self, purpose: &str, clock: Clock) {
         let holder =
             Holder { pid: std::process::id(), since: clock.now(), purpose: purpose.to_string() };

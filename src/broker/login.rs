@@ -78,7 +78,7 @@ impl LoginWish {
             org_uuid: None,
             scopes,
             browser: Browser::of(environment),
-            callback_port: Config::callback_port(None, environment)?,
+            callback_port: Config::callback_port(None, environment)?.map(|port| port.value),
             demand: None,
             typed: false,
             pastes_to_stdin: false,

@@ -144,7 +144,7 @@ pub(super) fn read_secured(session: &Session, secured: SecuredReply) -> Result<G
     let Renewal::Possible { client_id, refresh_token } = &session.renewal else {
         return Err(TokenError::NotSecured);
     };
-    let reply = Reply { status: secured.status, retry_after: None, body: secured.body };
+    let reply = Reply { status: secured.status, retry_after: None, date: None, body: secured.body };
     oauth::read_refresh_reply(&session.name.site, client_id, refresh_token, reply)
 }
 

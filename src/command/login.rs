@@ -16,7 +16,8 @@ pub fn run(broker: &Broker<'_>, flags: LoginFlags) -> Result<(), Error> {
     let wish = LoginWish {
         site: site.unwrap_or_else(|| SiteName::Site(site::us1())),
         org: config.org.as_ref().map(|org| org.value.clone()),
-        callback_port: Config::callback_port(flags.callback_port, broker.environment)?,
+        callback_port: Config::callback_port(flags.callback_port, broker.environment)?
+            .map(|port| port.value),
         demand: None,
         typed: true,
         trust_site: flags.trust_site,

@@ -2,6 +2,7 @@
 
 mod bazel;
 mod docker;
+mod doctor;
 mod documents;
 mod env;
 mod exec;
@@ -126,7 +127,10 @@ fn command(
         Some(Verb::Use { site, org }) => Flags { site: Some(site.clone()), org: org.clone() },
         _ => target.into_flags(),
     };
-    let config = configuration(flags, environment, terminal)?;
+    let config = match (configuration(flags, environment, terminal), &verb) {
+        (Err(error), Some(Verb::Doctor(flag))) => return doctor::unconfigured(&error, flag.json),
+        (config, _) => config?,
+    };
     let broker = Broker { config: &config, environment, clock, terminal, limit: None };
     let plain = |operation| operate(&broker, operation, &GetFlags::default(), Format::Native);
     match verb {
@@ -149,6 +153,7 @@ fn command(
         Some(Verb::Env(flags)) => env::run(&broker, &flags),
         Some(Verb::Refresh) => refresh::run(&broker),
         Some(Verb::Proxy { process, descriptors }) => proxy::run(&broker, &descriptors, process),
+        Some(Verb::Doctor(flag)) => doctor::run(&broker, flag.json),
         Some(Verb::Completions { shell }) => documents::completions(shell),
         Some(Verb::Man) => documents::manual(),
         Some(Verb::Worker { session, descriptor }) => worker::run(&broker, &session, descriptor),

@@ -1,6 +1,7 @@
 //! Opens a page in the person's browser, without waiting for it and without its output.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::config::Environment;
@@ -47,6 +48,17 @@ impl Browser {
             None if platform::has_screen(environment) => Self::System,
             None => Self::None,
         }
+    }
+
+    /// The programs that [`Browser::open`] would try, in this order.
+    #[must_use]
+    pub fn programs(&self) -> Vec<PathBuf> {
+        let commands = match self {
+            Self::Named(commands) => commands.iter().filter_map(|text| named(text, "")).collect(),
+            Self::System => open::commands(""),
+            Self::None => Vec::new(),
+        };
+        commands.iter().map(|command| command.get_program().into()).collect()
     }
 
     /// Starts the first command that can be started.

@@ -1,11 +1,13 @@
 //! One HTTP request at a time, with limits on everything and no redirects.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Certificate;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::clock::Timestamp;
 use crate::config::Environment;
 use crate::error::ExitKind;
 use crate::site::Site;
@@ -27,6 +29,8 @@ pub struct Reply {
     pub status: u16,
     /// Seconds that the server asks us to wait (`Retry-After`), counted from now.
     pub retry_after: Option<Duration>,
+    /// The server's clock (`Date`, RFC 9110, section 6.6.1), in whole seconds.
+    pub date: Option<Timestamp>,
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -117,7 +121,8 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         let retry_after = response.headers().get("retry-after").and_then(retry_after);
-        Ok(Reply { status: response.status().as_u16(), retry_after, body })
+        let date = response.headers().get("date").and_then(date);
+        Ok(Reply { status: response.status().as_u16(), retry_after, date, body })
     }
 }
 
@@ -155,7 +160,7 @@ fn builder_for(
         // Nothing is verified there, and reading all roots takes longer than the request.
         builder = builder.tls_certs_only([]);
     } else if let Some(roots) = named_roots(environment)? {
-        builder = builder.tls_certs_only(roots);
+        builder = builder.tls_certs_only(roots.certificates);
     }
     Ok(builder)
 }
@@ -180,11 +185,91 @@ fn retry_after(value: &reqwest::header::HeaderValue) -> Option<Duration> {
         Some(Duration::from_secs(seconds))
     } else {
         let moment = httpdate::parse_http_date(text).ok()?;
-        Some(moment.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+        Some(moment.duration_since(SystemTime::now()).unwrap_or_default())
     }
 }
 
-fn named_roots(environment: &Environment) -> Result<Option<Vec<Certificate>>, HttpError> {
+/// `Date`; one before 1970 is none.
+fn date(value: &reqwest::header::HeaderValue) -> Option<Timestamp> {
+    let moment = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
+    let seconds = moment.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    i64::try_from(seconds).ok().map(Timestamp::from_seconds)
+}
+
+/// The certificates that servers are verified with.
+pub struct Roots {
+    /// The variable that names them; without one they are the operating system's.
+    pub variable: Option<&'static str>,
+    pub count: usize,
+    /// What could not be read, beside those that could.
+    pub unreadable: Option<String>,
+}
+
+impl Roots {
+    /// Those that [`Http::for_site`] uses.
+    ///
+    /// # Errors
+    /// Where the roots that the environment names cannot be read.
+    pub fn of(environment: &Environment) -> Result<Self, HttpError> {
+        if let Some(named) = named_roots(environment)? {
+            let (variable, count) = (Some(named.variable), named.certificates.len());
+            return Ok(Self { variable, count, unreadable: named.unreadable });
+        }
+        let found = rustls_native_certs::load_native_certs();
+        let unreadable = found.errors.first().map(|error| causes(error));
+        Ok(Self { variable: None, count: found.certs.len(), unreadable })
+    }
+}
+
+/// The way to a server.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Without a proxy.
+    Direct,
+    /// Through a proxy. `address` has no user and no password; without a variable it is the system
+    /// that names it.
+    Proxy { address: String, variable: Option<&'static str> },
+    /// Without the proxy that this variable names, for which `NO_PROXY` makes an exception.
+    Exempt { variable: &'static str },
+    /// Without a proxy, as what this variable says is none.
+    Unusable { variable: &'static str },
+}
+
+impl Route {
+    /// The one that [`Http`] takes to the API of `site`.
+    #[must_use]
+    pub fn to(site: &Site, environment: &Environment) -> Self {
+        const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+        let uri = site.api_url().parse::<::http::Uri>();
+        let (Ok(uri), false) = (uri, site.is_loopback()) else { return Self::Direct };
+        let is_proxy = |variable: &str| {
+            let value = environment.path(variable)?.to_str()?.to_string();
+            Matcher::builder().all(value).build().intercept(&uri).map(drop)
+        };
+        let set = VARIABLES.into_iter().find(|variable| environment.path(variable).is_some());
+        let named = VARIABLES.into_iter().find(|variable| is_proxy(variable).is_some());
+        match (Matcher::from_system().intercept(&uri), named, set) {
+            (Some(proxy), variable, _) => {
+                let (scheme, host) = (proxy.uri().scheme_str(), proxy.uri().host());
+                let port = proxy.uri().port().map(|port| format!(":{port}")).unwrap_or_default();
+                let (scheme, host) = (scheme.unwrap_or("http"), host.unwrap_or_default());
+                Self::Proxy { address: format!("{scheme}://{host}{port}"), variable }
+            }
+            (None, Some(variable), _) => Self::Exempt { variable },
+            (None, None, Some(variable)) => Self::Unusable { variable },
+            (None, None, None) => Self::Direct,
+        }
+    }
+}
+
+/// The roots that the environment names.
+struct NamedRoots {
+    variable: &'static str,
+    certificates: Vec<Certificate>,
+    unreadable: Option<String>,
+}
+
+fn named_roots(environment: &Environment) -> Result<Option<NamedRoots>, HttpError> {
     let file = environment.path("SSL_CERT_FILE");
     // A list, as in OpenSSL.
     let directories = environment.path("SSL_CERT_DIR").unwrap_or_default();
@@ -209,7 +294,10 @@ fn named_roots(environment: &Environment) -> Result<Option<Vec<Certificate>>, Ht
         return Err(bad(why));
     }
     let certificates = found.certs.iter().map(|der| Certificate::from_der(der));
-    certificates.collect::<Result<Vec<_>, _>>().map(Some).map_err(|error| bad(causes(&error)))
+    let certificates =
+        certificates.collect::<Result<_, _>>().map_err(|error| bad(causes(&error)))?;
+    let unreadable = found.errors.first().map(|error| causes(error));
+    Ok(Some(NamedRoots { variable, certificates, unreadable }))
 }
 
 /// What lies beneath an error, innermost last; the outermost line of `reqwest` only repeats the

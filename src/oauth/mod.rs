@@ -24,7 +24,7 @@ use crate::site::{Site, VanityHost};
 pub use authorize::{Ask, Authorization, Redirect, Returned};
 pub use browser::{Browser, Opened, Opening};
 pub use callback::{Callback, CallbackListener, REGISTERED_PORTS, WaitingBrowser, redirect_uri};
-pub use http::{Http, HttpError, Reply, block_on, causes, streaming_client};
+pub use http::{Http, HttpError, Reply, Roots, Route, block_on, causes, streaming_client};
 pub use page::Page;
 pub use paste::{PasteError, read_paste};
 pub use registration::{read_registration_reply, register};

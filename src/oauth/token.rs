@@ -274,7 +274,7 @@ mod tests {
 
     fn read(status: u16, body: &str) -> Result<Grant, TokenError> {
         let body = Zeroizing::new(body.as_bytes().to_vec());
-        let reply = Reply { status, retry_after: None, body };
+        let reply = Reply { status, retry_after: None, date: None, body };
         let site = Site::parse("us1").unwrap();
         let client_id = ClientId::parse("client").unwrap();
         let token = Secret::parse("old".to_string()).unwrap();

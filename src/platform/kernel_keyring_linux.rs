@@ -6,6 +6,15 @@ use std::time::Duration;
 use linux_keyutils::{KeyPermissionsBuilder, KeyRing, KeyRingIdentifier, Permission};
 use zeroize::Zeroizing;
 
+/// Whether this system has such a keyring.
+pub const EXISTS: bool = true;
+
+/// Whether the kernel lets us look into it.
+#[must_use]
+pub fn is_open() -> bool {
+    KeyRing::from_special_id(KeyRingIdentifier::User, false).is_ok()
+}
+
 /// Reads the key of that name, if there is one of exactly 32 bytes. A kernel or a sandbox that
 /// refuses counts as none.
 #[must_use]

@@ -215,6 +215,12 @@ pub fn has_screen(environment: &Environment) -> bool {
     set("DISPLAY") || set("WAYLAND_DISPLAY") || set("WSL_DISTRO_NAME") || set("WSL_INTEROP")
 }
 
+/// Whether this is a program that we may start.
+#[must_use]
+pub fn is_program(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
 /// Lets a command run in a process group of its own, out of reach of our terminal's Ctrl-C.
 pub fn set_apart(command: &mut Command) {
     command.process_group(0);

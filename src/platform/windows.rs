@@ -163,6 +163,12 @@ pub fn has_screen(environment: &Environment) -> bool {
     environment.path("SSH_CONNECTION").is_none() && environment.path("SSH_TTY").is_none()
 }
 
+/// Whether this is a program; its name may stand without the ending.
+#[must_use]
+pub fn is_program(path: &Path) -> bool {
+    path.is_file() || path.with_extension("exe").is_file()
+}
+
 /// Lets a command run in a process group of its own, out of reach of our console's Ctrl-C.
 pub fn set_apart(command: &mut Command) {
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;

@@ -164,6 +164,22 @@ impl Installation {
         self.home_of(&self.identity)
     }
 
+    /// Whether the kernel has a copy of the key that can be used.
+    #[must_use]
+    pub fn has_copy_in_kernel(&self) -> bool {
+        let found = kernel_keyring::find(&kernel_name(&self.identity.id)).map(SealingKey::new);
+        self.paths.key.kernel_stay.is_some()
+            && found.is_some_and(|key| key.fingerprint() == self.identity.fingerprint)
+    }
+
+    /// The same for one who only looks: no copy of the key is put into the kernel.
+    #[must_use]
+    pub fn without_new_copies(mut self) -> Self {
+        let copy = self.has_copy_in_kernel();
+        self.paths.key.kernel_stay = self.paths.key.kernel_stay.filter(|_| copy);
+        self
+    }
+
     /// The key, to be handed to a process that goes on with our work.
     ///
     /// # Errors
