@@ -21,6 +21,7 @@ mod demo;
 mod dialects;
 mod disks;
 mod docker;
+mod doctor;
 mod earlier_tools;
 mod env;
 mod exec;
