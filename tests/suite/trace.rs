@@ -1,10 +1,8 @@
 //! What `-v` and `DD_OAUTH_LOG` say of a decision is what was decided, and no secret is in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
-use crate::home::{Home, Run, finish, start};
+use crate::home::{Home, Run, eventually, finish, start};
 use crate::peers::{Kind, Peer};
 
 /// The lines of a trace on standard error.
@@ -31,7 +29,7 @@ fn logging(home: &mut Home) -> PathBuf {
 }
 
 /// What each process wrote: its id and its line.
-fn logged(log: &std::path::Path) -> Vec<(u32, String)> {
+fn logged(log: &Path) -> Vec<(u32, String)> {
     let text = std::fs::read_to_string(log).unwrap();
     let entry = |line: &str| {
         let (time, rest) = line.split_once(' ').unwrap();
@@ -116,7 +114,7 @@ fn a_stale_get_says_what_it_and_its_worker_did() {
         ],
     );
     // It ends after its caller.
-    crate::home::eventually("the worker to end", || {
+    eventually("the worker to end", || {
         logged(&log).iter().any(|(process, line)| *process != caller && line == "done")
     });
     let lines = logged(&log);
@@ -129,7 +127,7 @@ fn a_stale_get_says_what_it_and_its_worker_did() {
         &of(false),
         &[
             "has the lock and the key",
-            "attempt 1…asks 127.0.0.1…for a new token",
+            "attempt 1…asks http…for a new token",
             "status 200 after…a new token",
             "stored the new token",
             "renewed",
@@ -150,11 +148,6 @@ fn a_refresh_that_fails_says_how_and_what_it_leads_to() {
     home.log_in();
     home.make_stale();
     let log = logging(&mut home);
-    let fault = json!({
-        "endpoint": "token", "kind": "patch",
-        "patch": {"error": "temporarily_unavailable", "error_description": "a\u{1b}[31m\nb"},
-    });
-    peer.fault(&fault);
     peer.decline_refreshes(503);
     let run = home.run(&["-v", "get"], "");
     assert_eq!(run.code, Some(4), "{run:?}");
@@ -165,8 +158,21 @@ fn a_refresh_that_fails_says_how_and_what_it_leads_to() {
     assert_eq!(peer.refreshes().len(), before, "it asked nobody, as it says");
     let text = std::fs::read_to_string(&log).unwrap();
     assert!(text.contains("status 503 after"), "{text}");
-    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text}");
-    logged(&log);
+}
+
+#[test]
+fn what_comes_from_outside_begins_no_line_and_moves_no_cursor() {
+    let mut home = Home::new();
+    let log = logging(&mut home);
+    let directory = home.path().join("a\nb\u{1b}[31m");
+    home.set("DD_OAUTH_STATE_DIR", directory.to_str().unwrap());
+    let run = home.run(&["-v", "store"], "site=eu1\naccess_token=kept\n");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    in_order(&traced(&run), &["took the lock /…a\\nb\\u{1b}[31m", "done"]);
+    assert_eq!(traced(&run).len(), run.stderr.lines().count(), "{run:?}");
+    let lines = logged(&log);
+    assert_eq!(lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), traced(&run));
+    assert!(lines.iter().all(|(_, line)| !line.contains(char::is_control)), "{lines:?}");
 }
 
 #[test]
