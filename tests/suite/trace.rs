@@ -17,7 +17,7 @@ fn in_order(lines: &[&str], wanted: &[&str]) {
     let mut left = lines.iter();
     for words in wanted {
         let fits = |line: &&str| words.split('…').all(|word| line.contains(word));
-        assert!(left.any(|line| fits(line)), "no {words:?} at its place in {lines:#?}");
+        assert!(left.any(fits), "no {words:?} at its place in {lines:#?}");
     }
 }
 
