@@ -234,7 +234,7 @@ fn a_log_that_cannot_be_written_is_told_once_and_costs_no_answer() {
     let mut bad = vec![path("directory"), path("missing/log"), path("kept/log")];
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink(path("kept"), path("symbolic")).unwrap();
+        std::os::unix::fs::symlink(path("aim"), path("symbolic")).unwrap();
         std::fs::hard_link(path("kept"), path("hard")).unwrap();
         finish(home.any_program("mkfifo".as_ref(), &["pipe"]).spawn().unwrap());
         let open = path("open");
@@ -251,6 +251,7 @@ fn a_log_that_cannot_be_written_is_told_once_and_costs_no_answer() {
         assert!(run.stderr.contains(log.to_str().unwrap()), "{run:?}");
     }
     assert_eq!(std::fs::read_to_string(path("kept")).unwrap(), "as it was\n");
+    assert!(!path("aim").exists(), "nothing is made where a link leads");
     home.run_with(("DD_OAUTH_LOG", "log"), &["token"], "").fails(2, &["not an absolute path"]);
 }
 
