@@ -98,7 +98,7 @@ pub enum Error {
     #[error("could not write to {}: {source}", .path.display())]
     NotHandedOver { path: PathBuf, source: std::io::Error },
     /// What `dd-oauth doctor` found, and told on standard output.
-    #[error("{}", told_of(.problems))]
+    #[error("{}", told_of(*.problems))]
     Unwell { problems: usize, kind: ExitKind },
     /// What docker is told on standard output.
     #[error(transparent)]
@@ -111,7 +111,7 @@ pub enum Error {
     Input(std::io::Error),
 }
 
-fn told_of(problems: &usize) -> String {
+fn told_of(problems: usize) -> String {
     match problems {
         1 => "there is a problem; the report has its remedy".into(),
         several => format!("there are {several} problems; the report has their remedies"),

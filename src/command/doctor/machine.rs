@@ -113,12 +113,11 @@ fn clock(date: Option<Timestamp>, asked: Timestamp, answered: Timestamp) -> Find
     let ahead = asked.since(date.plus(Duration::from_secs(1)));
     let (skew, way) =
         if ahead.is_zero() { (date.since(answered), "behind") } else { (ahead, "ahead of") };
-    let text = match skew.as_secs() {
-        0 => "as the server's".to_string(),
-        _ => {
-            let span = humantime::format_duration(Duration::from_secs(skew.as_secs()));
-            format!("{span} {way} the server's")
-        }
+    let text = if skew.as_secs() == 0 {
+        "as the server's".to_string()
+    } else {
+        let span = humantime::format_duration(Duration::from_secs(skew.as_secs()));
+        format!("{span} {way} the server's")
     };
     let remedy = "let the system set its clock (NTP)";
     if skew < USUAL_SKEW {

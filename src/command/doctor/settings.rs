@@ -33,13 +33,12 @@ impl ShownSetting {
 pub fn look(broker: &Broker<'_>) -> (Vec<ShownSetting>, Finding) {
     let check = "configuration";
     let mut settings = fixed(broker.config, broker.environment);
-    let finding = match extend(&mut settings, broker) {
-        Err(error) => Finding::problem(check, error).remedy("set it right"),
-        Ok(()) => {
-            let file = broker.config.file_path();
-            let there = if file.exists() { "read" } else { "not there, which is fine" };
-            Finding::ok(check, format!("{} is {there}", file.display()))
-        }
+    let finding = if let Err(error) = extend(&mut settings, broker) {
+        Finding::problem(check, error).remedy("set it right")
+    } else {
+        let file = broker.config.file_path();
+        let there = if file.exists() { "read" } else { "not there, which is fine" };
+        Finding::ok(check, format!("{} is {there}", file.display()))
     };
     (settings, finding)
 }
