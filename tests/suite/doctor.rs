@@ -141,7 +141,7 @@ fn an_orphan_and_variables_that_contradict_are_told_without_their_values() {
     let mut home = Home::at(&peer);
     home.log_in();
     let id = installation_id(&home);
-    std::fs::remove_file(home.path().join(".local/state/dd-oauth/installation")).unwrap();
+    std::fs::remove_dir_all(home.path().join(".local/state")).unwrap();
     home.log_in();
     home.set("DD_API_KEY", "canary").set("DD_BEARER_TOKEN", "canary");
     home.set("DD_HOST", "https://user:canary@api.datadoghq.eu");
