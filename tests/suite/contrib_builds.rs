@@ -58,7 +58,10 @@ fn every_script_passes_shellcheck() {
         }
     }
     assert!(scripts.len() >= 7, "{scripts:?}");
-    let arguments: Vec<_> = scripts.iter().map(String::as_str).collect();
+    // The sources that scripts name are found from here.
+    let root = format!("--source-path={}", source(".").display());
+    let mut arguments = vec!["--external-sources", &root];
+    arguments.extend(scripts.iter().map(String::as_str));
     let run = run_in(&home, "shellcheck", &arguments);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{run:?}");
 }
