@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
 
     let answer = Answer {
         access_token: AccessToken::parse("token-of-an-answer".to_string()).unwrap(),
-        expires: Timestamp::from_seconds(4_000_000_000),
+        expires: Some(Timestamp::from_seconds(4_000_000_000)),
         site: request.site.to_string(),
         api_url: request.site.api_url(),
         org: None,

@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
             if let Request::Store(store) = request {
                 check_answer(&Answer {
                     access_token: store.access_token,
-                    expires: Timestamp::from_seconds(0),
+                    expires: Some(Timestamp::from_seconds(0)),
                     site: "datadoghq.com".into(),
                     api_url: "https://api.datadoghq.com".into(),
                     org: store.target.org,
@@ -93,6 +93,25 @@ fn written(request: &Request) -> (String, &Target) {
                 Erasure::CurrentAccessToken => panic!("this dialect names the token"),
             }
             &erase.target
+        }
+        Request::GetKeys(get) => {
+            text.push_str("get\nkind=api-key\n");
+            if get.version.is_some() {
+                text.push_str("version=1\n");
+            }
+            &get.target
+        }
+        Request::StoreKeys(store) => {
+            text.push_str("store\nkind=api-key\n");
+            writeln!(text, "api_key={}", store.api_key.expose()).unwrap();
+            if let Some(app_key) = &store.app_key {
+                writeln!(text, "app_key={}", app_key.expose()).unwrap();
+            }
+            &store.target
+        }
+        Request::EraseKeys(target) => {
+            text.push_str("erase\nkind=api-key\n");
+            target
         }
     };
     match &target.site {

@@ -46,7 +46,7 @@ pub fn reply(data: &[u8]) -> Option<Reply> {
     const STATUSES: [u16; 12] = [200, 201, 204, 302, 307, 400, 401, 404, 429, 500, 502, 503];
     let (status, body) = data.split_first()?;
     let status = *STATUSES.get(usize::from(status.checked_sub(b'a')?))?;
-    Some(Reply { status, retry_after: None, body: body.to_vec().into() })
+    Some(Reply { status, retry_after: None, date: None, body: body.to_vec().into() })
 }
 
 /// What stands under a key of a JSON object, if it is a string. Read by other means than ours: no
