@@ -6,7 +6,7 @@ use std::io::BufReader;
 
 use dd_oauth::clock::Timestamp;
 use dd_oauth::protocol::input::read_request;
-use dd_oauth::protocol::{Answer, Erasure, Expiry, Operation, Request, Target, native};
+use dd_oauth::protocol::{Answer, Erasure, Expiry, KeyAnswer, Operation, Request, Target, native};
 use dd_oauth::site::SiteName;
 use dd_oauth_fuzz::{check_message, check_site, has_canary};
 use libfuzzer_sys::fuzz_target;
@@ -32,14 +32,22 @@ fuzz_target!(|data: &[u8]| {
             let again = native::parse(text.as_bytes(), None);
             let again = again.unwrap_or_else(|error| panic!("{error}: {text:?}"));
             assert_eq!(written(&again).0, text);
-            if let Request::Store(store) = request {
-                check_answer(&Answer {
+            match request {
+                Request::Store(store) => check_answer(&Answer {
                     access_token: store.access_token,
                     expires: Some(Timestamp::from_seconds(0)),
                     site: "datadoghq.com".into(),
                     api_url: "https://api.datadoghq.com".into(),
                     org: store.target.org,
-                });
+                }),
+                Request::StoreKeys(store) => check_key_answer(&KeyAnswer {
+                    api_key: store.api_key,
+                    app_key: store.app_key,
+                    site: "datadoghq.com".into(),
+                    api_url: "https://api.datadoghq.com".into(),
+                    org: store.target.org,
+                }),
+                _ => {}
             }
         }
     }
@@ -49,8 +57,8 @@ fuzz_target!(|data: &[u8]| {
 /// organization may be shown.
 fn secrets(request: &[u8]) -> &[u8] {
     let misplaced = |line: &[u8]| {
-        let token = line.starts_with(b"access_token=") || line.starts_with(b"refresh_token=");
-        has_canary(line) && !token
+        let keys: [&[u8]; 4] = [b"access_token=", b"refresh_token=", b"api_key=", b"app_key="];
+        has_canary(line) && !keys.iter().any(|key| line.starts_with(key))
     };
     if request.split(|byte| *byte == b'\n').any(misplaced) { &[] } else { request }
 }
@@ -102,10 +110,9 @@ fn written(request: &Request) -> (String, &Target) {
             &get.target
         }
         Request::StoreKeys(store) => {
-            text.push_str("store\nkind=api-key\n");
-            writeln!(text, "api_key={}", store.api_key.expose()).unwrap();
-            if let Some(app_key) = &store.app_key {
-                writeln!(text, "app_key={}", app_key.expose()).unwrap();
+            writeln!(text, "store\nkind=api-key\napi_key={}", store.api_key.expose()).unwrap();
+            if let Some(key) = &store.app_key {
+                writeln!(text, "app_key={}", key.expose()).unwrap();
             }
             &store.target
         }
@@ -131,8 +138,21 @@ fn check_answer(answer: &Answer) {
     let lines: Vec<_> = text.split_terminator('\n').collect();
     assert_eq!(lines.len(), if answer.org.is_some() { 6 } else { 5 });
     assert_eq!(lines[0].strip_prefix("access_token="), Some(answer.access_token.expose()));
+    check_lines(&text);
     if let Some(org) = &answer.org {
         assert_eq!(lines[5].strip_prefix("org="), Some(org.to_string().as_str()));
     }
-    assert!(!text.replace(['\n', '\t'], "").contains(char::is_control));
+}
+
+fn check_key_answer(answer: &KeyAnswer) {
+    let text = native::render_keys(answer, None);
+    let optional = usize::from(answer.app_key.is_some()) + usize::from(answer.org.is_some());
+    assert_eq!(text.lines().count(), 3 + optional);
+    assert!(text.starts_with(&format!("api_key={}\n", answer.api_key.expose())));
+    check_lines(&text);
+}
+
+fn check_lines(text: &str) {
+    assert!(text.ends_with('\n'));
+    assert!(!text.replace(['\n', '\t'], "").contains(char::is_control), "{text:?}");
 }
