@@ -22,7 +22,6 @@ const LINE = /^([a-z_]+)=([^\u0000-\u0008\u000a-\u001f\u007f-\u009f]*)$/;
 const RULES = {
     access_token: /^[!-~]{1,16384}$/,
     token_type: /^Bearer$/,
-    expires_at: /^[1-9][0-9]{0,14}$/,
     site: /^.+$/,
     // The token is sent there: in the clear to this machine alone.
     api_url: /^(https:\/\/|http:\/\/127\.0\.0\.1:).+$/,
@@ -48,8 +47,8 @@ export class Credential {
     /** @param {Map<string, string>} values */
     constructor(values) {
         this.#accessToken = values.get("access_token") ?? "";
-        /** In seconds of Unix time. */
-        this.expiresAt = Number(values.get("expires_at"));
+        /** In seconds of Unix time; `undefined` where nobody knows it. */
+        this.expiresAt = values.has("expires_at") ? Number(values.get("expires_at")) : undefined;
         this.site = values.get("site") ?? "";
         this.apiUrl = values.get("api_url") ?? "";
         this.org = values.get("org");
@@ -144,7 +143,8 @@ export class Client {
     }
 
     async #get() {
-        if (this.#kept === undefined || Date.now() / 1000 >= this.#kept.expiresAt - this.#margin) {
+        const again = (this.#kept?.expiresAt ?? 0) - this.#margin;
+        if (this.#kept === undefined || Date.now() / 1000 >= again) {
             this.#kept = undefined;
             this.#kept = parse(await this.#ask(["get", ...this.#names]));
         }
@@ -268,7 +268,11 @@ function parse(answer) {
         }
         values.set(key, value);
     }
-    if (rest || Object.entries(RULES).some(([key, rule]) => !rule.test(values.get(key) ?? ""))) {
+    const expires = values.get("expires_at") ?? "1";
+    if (rest || !/^[1-9][0-9]{0,14}$/.test(expires)) {
+        throw bad;
+    }
+    if (Object.entries(RULES).some(([key, rule]) => !rule.test(values.get(key) ?? ""))) {
         throw bad;
     }
     return new Credential(values);

@@ -10,8 +10,8 @@
 #     }
 #     dd_credential_call send
 #
-# The functions set dd_access_token, dd_expires_at, dd_site, dd_api_url and dd_org, which stay in
-# this shell: do not call them in a subshell, do not export them, do not trace them with `set -x`.
+# The functions set dd_access_token, dd_expires_at (in seconds of Unix time; empty where nobody knows
+# it), dd_site, dd_api_url and dd_org, which stay in this shell: do not call them in a subshell, do not export them, do not trace them with `set -x`.
 # They return 0, or: 3 login required; 4 temporary failure, to be tried again with growing pauses;
 # 127 there is no helper; anything else, the same call would fail again.
 #
@@ -24,7 +24,7 @@ dd_credential_deadline= # seconds; may only be longer than the helper's own
 
 # Begins the line that ends an answer; a helper does not write it by chance.
 _dd_end="#$$ exit"
-dd_access_token='' dd_expires_at=0 dd_site='' dd_api_url='' dd_org=''
+dd_access_token='' dd_expires_at='' dd_site='' dd_api_url='' dd_org=''
 
 # Runs `$1`, which makes a request and sets dd_status to its status; after a 401, once more with
 # another token, where there is one.
@@ -40,7 +40,7 @@ dd_credential_call() {
 
 # Sets the variables to a credential that is good now.
 dd_credential_get() {
-    if [ -n "$dd_access_token" ] &&
+    if [ -n "$dd_access_token" ] && [ -n "$dd_expires_at" ] &&
         [ "$(date +%s)" -lt "$((dd_expires_at - dd_credential_margin))" ]; then
         return 0
     fi
@@ -178,14 +178,14 @@ _dd_take() {
         case $_dd_key in
         access_token) dd_access_token=$_dd_value ;;
         token_type) _dd_type=$_dd_value ;;
-        expires_at) dd_expires_at=$_dd_value ;;
+        expires_at) dd_expires_at=${_dd_value:-none} ;;
         site) dd_site=$_dd_value ;;
         api_url) dd_api_url=$_dd_value ;;
         org) dd_org=$_dd_value ;;
         esac
     done
     # A leading zero would make it octal.
-    case $dd_expires_at in '' | 0* | *[!0123456789]* | ????????????????*) return 1 ;; esac
+    case $dd_expires_at in 0* | *[!0123456789]* | ????????????????*) return 1 ;; esac
     # The token is sent there: in the clear to this machine alone.
     case $dd_api_url in https://?* | http://127.0.0.1:?*) ;; *) return 1 ;; esac
     [ -n "$dd_access_token" ] && [ "${#dd_access_token}" -le 16384 ] &&

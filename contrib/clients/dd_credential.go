@@ -52,20 +52,22 @@ const answerLimit = 64 * 1024
 var rules = map[string]*regexp.Regexp{
 	"access_token": regexp.MustCompile(`^[!-~]+$`),
 	"token_type":   regexp.MustCompile(`^Bearer$`),
-	"expires_at":   regexp.MustCompile(`^[1-9][0-9]{0,14}$`),
 	"site":         regexp.MustCompile(`^.+$`),
 	// The token is sent there: in the clear to this machine alone.
 	"api_url": regexp.MustCompile(`^(https://|http://127\.0\.0\.1:).+$`),
 }
+
+var number = regexp.MustCompile(`^[1-9][0-9]{0,14}$`)
 
 var name = regexp.MustCompile(`^[a-z_]+$`)
 
 // Credential is an answer of the helper. The token is meant for the origin of APIURL alone.
 type Credential struct {
 	AccessToken string
-	ExpiresAt   time.Time
-	Site        string
-	APIURL      string
+	// Zero where nobody knows it.
+	ExpiresAt time.Time
+	Site      string
+	APIURL    string
 	// Empty where the session has none.
 	Org string
 }
@@ -300,13 +302,20 @@ func parse(answer string) (Credential, error) {
 			return Credential{}, errAnswer
 		}
 	}
-	expires, err := strconv.ParseInt(values["expires_at"], 10, 64)
-	if err != nil || len(values["access_token"]) > 16384 {
+	if len(values["access_token"]) > 16384 {
 		return Credential{}, errAnswer
+	}
+	var expires time.Time
+	if text, found := values["expires_at"]; found {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || !number.MatchString(text) {
+			return Credential{}, errAnswer
+		}
+		expires = time.Unix(seconds, 0)
 	}
 	return Credential{
 		AccessToken: values["access_token"],
-		ExpiresAt:   time.Unix(expires, 0),
+		ExpiresAt:   expires,
 		Site:        values["site"],
 		APIURL:      values["api_url"],
 		Org:         values["org"],

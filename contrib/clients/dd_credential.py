@@ -28,7 +28,8 @@ _LINE = re.compile("([a-z_]+)=([^\x00-\x08\x0a-\x1f\x7f-\x9f]*)")
 _RULES = {
     "access_token": "[!-~]{1,16384}",
     "token_type": "Bearer",
-    "expires_at": "[1-9][0-9]{0,14}",
+    # Missing in a token whose life nobody knows.
+    "expires_at": "([1-9][0-9]{0,14})?",
     "site": ".+",
     # The token is sent there: in the clear to this machine alone.
     "api_url": "(https://|http://127[.]0[.]0[.]1:).+",
@@ -56,7 +57,8 @@ class Credential:
     """An answer of the helper. The token is meant for the origin of `api_url` alone."""
 
     access_token: str = dataclasses.field(repr=False)
-    expires_at: int
+    # In seconds of Unix time, where it is known.
+    expires_at: Optional[int]
     site: str
     api_url: str
     org: Optional[str]
@@ -112,10 +114,12 @@ class Client:
         return None if credential.access_token == rejected.access_token else credential
 
     def _get(self) -> Credential:
-        if self._kept is None or time.time() >= self._kept.expires_at - self._margin:
-            self._kept = None
-            self._kept = _parse(self._ask(["get", *self._names]))
-        return self._kept
+        kept, self._kept = self._kept, None
+        again = 0 if kept is None else (kept.expires_at or 0) - self._margin
+        if kept is None or time.time() >= again:
+            kept = _parse(self._ask(["get", *self._names]))
+        self._kept = kept
+        return kept
 
     def _ask(self, lines: List[str]) -> bytes:
         """Runs the helper with a request, and returns what it wrote."""
@@ -204,9 +208,11 @@ def _parse(answer: bytes) -> Credential:
         values[matched[1]] = matched[2]
     if rest or not all(re.fullmatch(rule, values.get(key, "")) for key, rule in _RULES.items()):
         raise bad
+    if values.get("expires_at") == "":
+        raise bad
     return Credential(
         values["access_token"],
-        int(values["expires_at"]),
+        int(values["expires_at"]) if "expires_at" in values else None,
         values["site"],
         values["api_url"],
         values.get("org"),

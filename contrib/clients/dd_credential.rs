@@ -59,7 +59,8 @@ impl std::error::Error for Error {}
 #[derive(Clone)]
 pub struct Credential {
     pub access_token: String,
-    pub expires_at: SystemTime,
+    /// Nothing where nobody knows it.
+    pub expires_at: Option<SystemTime>,
     pub site: String,
     pub api_url: String,
     pub org: Option<String>,
@@ -150,7 +151,7 @@ impl Client {
 
     fn get_into(&self, kept: &mut Option<Credential>) -> Result<Credential, Error> {
         let again = SystemTime::now() + self.options.margin;
-        if let Some(credential) = kept.as_ref().filter(|kept| again < kept.expires_at) {
+        if let Some(credential) = kept.as_ref().filter(|kept| Some(again) < kept.expires_at) {
             return Ok(credential.clone());
         }
         *kept = None;
@@ -307,23 +308,31 @@ fn parse(answer: &[u8]) -> Option<Credential> {
     }
     let value = |key: &str| values.get(key).filter(|value| !value.is_empty());
     let token = value("access_token")?;
-    let expires_at = value("expires_at")?;
     let api_url = value("api_url")?;
     let visible = token.len() <= TOKEN_LIMIT && token.bytes().all(|byte| byte.is_ascii_graphic());
-    let number = expires_at.len() <= 15 && expires_at.bytes().all(|byte| byte.is_ascii_digit());
     // The token is sent there: in the clear to this machine alone.
     let own = ["https://", "http://127.0.0.1:"]
         .iter()
         .any(|start| api_url.strip_prefix(start).is_some_and(|rest| !rest.is_empty()));
-    if !visible || !number || !own || *value("token_type")? != "Bearer" {
+    if !visible || !own || *value("token_type")? != "Bearer" {
         return None;
     }
-    let expires = Duration::from_secs(expires_at.parse().ok()?);
+    let expires_at = match values.get("expires_at") {
+        None => None,
+        Some(text) => Some(time(text)?),
+    };
     Some(Credential {
         access_token: (*token).to_string(),
-        expires_at: SystemTime::UNIX_EPOCH.checked_add(expires)?,
+        expires_at,
         site: (*value("site")?).to_string(),
         api_url: (*api_url).to_string(),
         org: values.get("org").map(|org| (*org).to_string()),
     })
+}
+
+/// A time in seconds since 1970.
+fn time(text: &str) -> Option<SystemTime> {
+    let number = text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = text.parse().ok().filter(|_| number)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }

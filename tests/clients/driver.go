@@ -105,8 +105,11 @@ func tell(c ddcredential.Credential, err error) {
 				panic("a credential shows its token")
 			}
 		}
-		expires := c.ExpiresAt.Unix()
-		fmt.Printf("credential\t%s\t%d\t%s\t%s\t%s\n", c.AccessToken, expires, c.Site, c.APIURL, c.Org)
+		expires := ""
+		if !c.ExpiresAt.IsZero() {
+			expires = strconv.FormatInt(c.ExpiresAt.Unix(), 10)
+		}
+		fmt.Printf("credential\t%s\t%s\t%s\t%s\t%s\n", c.AccessToken, expires, c.Site, c.APIURL, c.Org)
 	case errors.Is(err, ddcredential.ErrHelperMissing):
 		fmt.Println("error\tmissing")
 	case errors.Is(err, ddcredential.ErrLoginRequired):

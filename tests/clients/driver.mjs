@@ -27,8 +27,8 @@ async function attempt(work) {
             if (shown.includes(result.accessToken)) {
                 throw new Error("a credential shows its token");
             }
-            const { accessToken, expiresAt, site, apiUrl, org } = result;
-            tell("credential", accessToken, expiresAt, site, apiUrl, org ?? "");
+            const { accessToken, expiresAt = "", site, apiUrl, org = "" } = result;
+            tell("credential", accessToken, expiresAt ?? "", site, apiUrl, org);
         } else {
             tell("status", result.status);
         }

@@ -42,7 +42,7 @@ def attempt(work):
         else:
             assert credential.access_token not in repr(credential)
             c = credential
-            tell("credential", c.access_token, c.expires_at, c.site, c.api_url, c.org or "")
+            tell("credential", c.access_token, c.expires_at or "", c.site, c.api_url, c.org or "")
 
 
 def send(credential):

@@ -64,9 +64,12 @@ fn tell(outcome: Result<Option<Credential>, Error>) {
     match outcome {
         Ok(Some(credential)) => {
             assert!(!format!("{credential:?}").contains(&credential.access_token));
-            let expires = credential.expires_at.duration_since(SystemTime::UNIX_EPOCH);
+            let expires = credential.expires_at.map(|expires| {
+                let since = expires.duration_since(SystemTime::UNIX_EPOCH);
+                since.expect("after 1970").as_secs().to_string()
+            });
             let Credential { access_token, site, api_url, org, .. } = credential;
-            let (expires, org) = (expires.expect("after 1970").as_secs(), org.unwrap_or_default());
+            let (expires, org) = (expires.unwrap_or_default(), org.unwrap_or_default());
             println!("credential\t{access_token}\t{expires}\t{site}\t{api_url}\t{org}");
         }
         Ok(None) => println!("same"),

@@ -96,7 +96,8 @@ struct Client {
 #[derive(Debug, PartialEq)]
 struct Credential {
     token: String,
-    expires: u64,
+    /// Nothing where nobody knows it.
+    expires: Option<u64>,
     site: String,
     api_url: String,
     org: String,
@@ -167,7 +168,7 @@ fn credential(line: &str) -> Credential {
         panic!("no credential: {line:?}")
     };
     let [token, site, api_url, org] = [token, site, api_url, org].map(str::to_string);
-    Credential { token, expires: expires.parse().unwrap(), site, api_url, org }
+    Credential { token, expires: expires.parse().ok(), site, api_url, org }
 }
 
 /// A home with the scripted helper in it.
@@ -281,6 +282,7 @@ of_every_client!(
     a_token_is_kept,
     a_token_is_kept_until_shortly_before_it_expires,
     a_token_that_expires_soon_is_used_and_not_kept,
+    a_token_whose_life_nobody_knows_is_used_and_not_kept,
     a_401_rejects_the_token_and_is_tried_once_more,
     a_401_stands_where_the_helper_has_no_other_token,
     login_required,
@@ -304,7 +306,7 @@ fn the_first_token_is_asked_for_in_the_words_of_the_protocol(language: Language)
     let mut client = stage.client(&["site=eu1", "org=Example = Inc."]);
     let expected = Credential {
         token: "first".into(),
-        expires,
+        expires: Some(expires),
         site: "datadoghq.eu".into(),
         api_url: "https://api.datadoghq.eu".into(),
         org: "Example = Inc.".into(),
@@ -371,6 +373,22 @@ fn a_token_that_expires_soon_is_used_and_not_kept(language: Language) {
         assert_eq!(client.get().token, "first");
         assert_eq!(stage.requests().len(), calls);
     }
+}
+
+fn a_token_whose_life_nobody_knows_is_used_and_not_kept(language: Language) {
+    let stage = Stage::of(language);
+    stage.helper_does(&answers_with(
+        "access_token=first\ntoken_type=Bearer\nsite=datadoghq.eu\n\
+         api_url=https://api.datadoghq.eu\n",
+    ));
+    let mut client = stage.client(&[]);
+    for calls in 1..=2 {
+        let answer = client.get();
+        assert_eq!((answer.token.as_str(), answer.expires), ("first", None));
+        assert_eq!(stage.requests().len(), calls);
+    }
+    assert_eq!(client.ask("call"), "send\tfirst");
+    assert_eq!(client.ask("401"), "status\t401");
 }
 
 fn a_401_rejects_the_token_and_is_tried_once_more(language: Language) {
@@ -543,7 +561,7 @@ fn rubbish_is_no_answer(language: Language) {
         with("Example\n", &format!("Example\nmore={}\n", "x".repeat(100_000))),
         with("secret", "secret#").iter().copied().chain(*b"#exit 0\n").collect(),
     ];
-    for key in ["access_token", "token_type", "expires_at", "site", "api_url"] {
+    for key in ["access_token", "token_type", "site", "api_url"] {
         let lines = good.split_inclusive('\n').filter(|line| !line.starts_with(key));
         rubbish.push(lines.collect::<String>().into_bytes());
     }
