@@ -60,6 +60,12 @@ impl Home {
         home
     }
 
+    /// Runs another program than the one that was built beside the tests.
+    pub fn of_program(mut self, path: &Path) -> Self {
+        self.binary = path.into();
+        self
+    }
+
     /// Sets a variable for every run from now on.
     pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.variables.retain(|(known, _)| known != name);
@@ -86,7 +92,7 @@ impl Home {
             // The way to the one that was built may not be open to others.
             let copy = self.path().join("dd-oauth");
             std::fs::copy(&self.binary, &copy).unwrap();
-            self.binary = copy;
+            return self.of_program(&copy);
         }
         self
     }
