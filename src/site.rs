@@ -135,8 +135,10 @@ impl SiteName {
     /// Where it is no site at all. Whether a foreign site is trusted is not decided here.
     pub fn parse(text: &str) -> Result<Self, SiteError> {
         let name = text.trim().to_ascii_lowercase();
-        if let Some(region) = REGIONS.iter().find(|region| region.label.eq_ignore_ascii_case(&name))
-        {
+        // The usual spellings, for which no URL has to be taken apart.
+        let usual =
+            |region: &&Region| region.label.eq_ignore_ascii_case(&name) || region.site == name;
+        if let Some(region) = REGIONS.iter().find(usual) {
             return Ok(Self::Site(Site::Datadog(region)));
         }
         let unknown = || SiteError::Unknown(text.to_string());

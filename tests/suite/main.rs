@@ -43,6 +43,7 @@ mod licences;
 mod lifecycle;
 mod live;
 mod login;
+mod names;
 mod network;
 mod one_login;
 mod outside;

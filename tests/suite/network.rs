@@ -19,12 +19,22 @@ pub fn leave_the_network() {
 /// name is anything. The hosts file goes into `directory`.
 pub fn leave_for_a_network_of(names: &[&str], directory: &Path) {
     leave_the_network();
-    unshare(UnshareFlags::NEWNS);
-    run("mount", &["--make-rprivate", "/"]);
+    leave_the_mounts();
     let hosts = directory.join("hosts");
     let lines: String = names.iter().map(|name| format!("127.0.0.1 {name}\n")).collect();
     std::fs::write(&hosts, format!("127.0.0.1 localhost\n{lines}")).unwrap();
-    run("mount", &["--bind", hosts.to_str().unwrap(), "/etc/hosts"]);
+    bind(&hosts, Path::new("/etc/hosts"));
+}
+
+/// Lets what the calling thread mounts from now on be seen by nobody else.
+pub fn leave_the_mounts() {
+    unshare(UnshareFlags::NEWNS);
+    run("mount", &["--make-rprivate", "/"]);
+}
+
+/// Puts a file or a directory in the place of another.
+pub fn bind(this: &Path, there: &Path) {
+    run("mount", &["--bind", this.to_str().unwrap(), there.to_str().unwrap()]);
 }
 
 fn unshare(what: UnshareFlags) {
