@@ -89,7 +89,14 @@ impl Api {
 
     /// The next connection, and the head of its first request.
     fn accept(&self) -> (BufReader<TcpStream>, String) {
-        let stream = self.0.accept().unwrap().0;
+        self.0.set_nonblocking(true).unwrap();
+        let mut accepted = None;
+        eventually("a connection to the API", || {
+            accepted = self.0.accept().ok();
+            accepted.is_some()
+        });
+        let stream = accepted.unwrap().0;
+        stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(HANG)).unwrap();
         let mut stream = BufReader::new(stream);
         let head = read_head(&mut stream);
@@ -282,7 +289,9 @@ fn an_answer_that_does_not_come_is_asked_for_again_only_where_that_does_no_harm(
         scope.spawn(|| {
             drop(api.accept());
             let (mut stream, _) = api.accept();
-            stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            // So that the next request needs a connection of its own.
+            let answer = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+            stream.get_mut().write_all(answer).unwrap();
             drop(stream);
             drop(api.accept());
         });
