@@ -41,8 +41,7 @@ pub fn bind(this: &Path, there: &Path) {
 /// Lets the calling thread, and what it starts, see the files of `above` in `/usr`, in front of those
 /// that are there.
 pub fn leave_for_a_system_with(above: &Path) {
-    unshare(UnshareFlags::NEWNS);
-    run("mount", &["--make-rprivate", "/"]);
+    leave_the_mounts();
     let layers = format!("lowerdir={}:/usr", above.display());
     run("mount", &["-t", "overlay", "-o", &layers, "overlay", "/usr"]);
 }
