@@ -13,6 +13,9 @@ use rustix::process::Pid;
 
 use super::unix::{leave_caller, own_executable};
 
+/// The most open files that macOS grants, whose own limit is none at all: `OPEN_MAX`, as setrlimit(2)
+/// says there.
+const MOST_FILES_OF_MACOS: Option<u64> = Some(10_240);
 /// Between two looks at a process that cannot tell us when it ends.
 const NEXT_LOOK: Duration = Duration::from_millis(250);
 
@@ -106,9 +109,14 @@ pub fn attend(descriptors: &[i32], process: Option<u32>) -> io::Result<Option<At
 /// Each connection of the program takes two descriptors; the usual limit is one of a shell.
 fn allow_many_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Where it is refused, connections wait for each other.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Where both are refused, connections wait for each other.
+    for limit in [maximum, MOST_FILES_OF_MACOS] {
+        let is_more = current.is_some_and(|now| limit.is_none_or(|limit| limit > now));
+        if is_more && setrlimit(Resource::Nofile, Rlimit { current: limit, maximum }).is_ok() {
+            return;
+        }
+    }
 }
 
 impl Program {

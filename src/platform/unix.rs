@@ -1,6 +1,7 @@
 //! Linux, macOS and the BSDs.
 
 mod keyboard;
+mod syncing;
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
@@ -17,6 +18,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use keyboard::Keyboard;
+pub use syncing::{sync_content, sync_directory, sync_file};
 
 use super::Privacy;
 use crate::config::{ConfigError, Directories, Environment};
@@ -115,14 +117,6 @@ impl FileSizeLimit {
 #[must_use]
 pub fn become_program(mut command: Command) -> io::Error {
     command.exec()
-}
-
-/// Makes a rename or a new name in `directory` durable.
-///
-/// # Errors
-/// Where it cannot be opened or synced.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 /// Whether the open `file` is the one that `path` names now.
@@ -320,7 +314,12 @@ pub fn take_stdin() -> io::Result<File> {
 /// The running program itself: the path that it was started by may lead to a newer one by now.
 pub(super) fn own_executable() -> io::Result<std::path::PathBuf> {
     let running = Path::new("/proc/self/exe");
-    if running.exists() { Ok(running.to_path_buf()) } else { std::env::current_exe() }
+    if running.exists() {
+        Ok(running.to_path_buf())
+    } else {
+        // Elsewhere the path is all that is known. It must lead there from `/` too.
+        std::path::absolute(std::env::current_exe()?)
+    }
 }
 
 /// Does [`leave_caller`] with one file.

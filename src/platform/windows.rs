@@ -87,6 +87,22 @@ pub fn become_program(mut command: Command) -> io::Error {
     }
 }
 
+/// Makes a file durable, content and size.
+///
+/// # Errors
+/// Where it cannot be synced.
+pub fn sync_file(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
+/// Makes the content of a file durable whose size stays the same.
+///
+/// # Errors
+/// Where it cannot be synced.
+pub fn sync_content(file: &File) -> io::Result<()> {
+    file.sync_data()
+}
+
 /// Windows has no way to sync a directory; a rename is in the file system's own journal.
 ///
 /// # Errors

@@ -77,7 +77,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
         .open(&temporary)
         .map_err(io_error("create", &temporary))?;
     file.write_all(bytes).map_err(io_error("write", &temporary))?;
-    file.sync_all().map_err(io_error("sync", &temporary))?;
+    platform::sync_file(&file).map_err(io_error("sync", &temporary))?;
     drop(file);
     std::fs::rename(&temporary, path).map_err(io_error("replace", path))?;
     sync_parent(path)
@@ -118,7 +118,7 @@ pub fn exchange(path: &Path, known: &[u8], new: Option<&[u8]>) -> Result<bool, S
             .map_err(io_error("create", &temporary))?;
         file.write_all(new).map_err(io_error("write", &temporary))?;
         file.set_permissions(mode).map_err(io_error("set the mode of", &temporary))?;
-        file.sync_all().map_err(io_error("sync", &temporary))?;
+        platform::sync_file(&file).map_err(io_error("sync", &temporary))?;
         if !is_known()? {
             return Ok(false);
         }
@@ -143,7 +143,7 @@ pub fn create_once(path: &Path, bytes: &[u8]) -> Result<bool, StorageError> {
         .tempfile_in(directory)
         .map_err(io_error("create a file in", directory))?;
     file.write_all(bytes).map_err(io_error("write", path))?;
-    file.as_file().sync_all().map_err(io_error("sync", path))?;
+    platform::sync_file(file.as_file()).map_err(io_error("sync", path))?;
     let ours = match file.persist_noclobber(path) {
         Ok(_) => true,
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => false,

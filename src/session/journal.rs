@@ -128,7 +128,7 @@ impl<'k> Journal<'k> {
         bytes[..FORMAT_LINE.len()].copy_from_slice(FORMAT_LINE);
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&bytes)?;
-        self.file.sync_all()
+        platform::sync_file(&self.file)
     }
 
     /// The last announcement.
@@ -228,7 +228,7 @@ impl<'k> Journal<'k> {
             return Err(io_error("write", &self.path)(std::io::ErrorKind::FileTooLarge.into()));
         }
         self.put(slot.offset, &[length.as_slice(), &sealed].concat())?;
-        self.file.sync_data().map_err(io_error("sync", &self.path))
+        platform::sync_content(&self.file).map_err(io_error("sync", &self.path))
     }
 
     /// A record is good only in its place in the journal of its session.

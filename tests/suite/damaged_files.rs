@@ -235,6 +235,7 @@ fn a_key_file_that_is_named_but_not_there_is_never_made() {
 #[test]
 fn what_others_could_have_written_or_read_is_refused() {
     what_others_could_change(&home_with_session());
+    #[cfg(target_os = "linux")]
     what_others_could_change(&with_session(Home::new().of_ordinary_user("nobody")));
 }
 
@@ -260,6 +261,7 @@ fn what_others_could_change(home: &Home) {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn what_another_user_owns_is_refused_and_so_is_a_link_to_it() {
     let home = with_session(Home::new().of_ordinary_user("nobody"));

@@ -17,6 +17,9 @@ mod contrib_builds;
 mod damaged_files;
 // What is said of the release is tested on the release build.
 #[cfg(not(debug_assertions))]
+mod debian;
+// What is said of the release is tested on the release build.
+#[cfg(not(debug_assertions))]
 mod demo;
 mod dialects;
 mod disks;

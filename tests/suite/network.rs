@@ -1,5 +1,6 @@
-//! Machines of their own for single tests: a network, and names, that only one thread and the
-//! programs that it starts can see.
+//! Machines of their own for single tests: a network, names, and programs, that only one thread and
+//! the programs that it starts can see.
+#![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -35,6 +36,14 @@ pub fn leave_the_mounts() {
 /// Puts a file or a directory in the place of another.
 pub fn bind(this: &Path, there: &Path) {
     run("mount", &["--bind", this.to_str().unwrap(), there.to_str().unwrap()]);
+}
+
+/// Lets the calling thread, and what it starts, see the files of `above` in `/usr`, in front of those
+/// that are there.
+pub fn leave_for_a_system_with(above: &Path) {
+    leave_the_mounts();
+    let layers = format!("lowerdir={}:/usr", above.display());
+    run("mount", &["-t", "overlay", "-o", &layers, "overlay", "/usr"]);
 }
 
 fn unshare(what: UnshareFlags) {
