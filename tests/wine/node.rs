@@ -1,0 +1,48 @@
+//! Stands in for `node.exe` under Wine, which runs no Node.js: has `node-outside.mjs`, whose address
+//! is in `NODE_OUTSIDE`, run the script, and passes on its input, output and exit code.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::exit;
+
+use serde_json::{Map, json};
+
+fn main() {
+    match run() {
+        Ok(code) => exit(code),
+        Err(error) => {
+            eprintln!("node: {error}");
+            exit(125);
+        }
+    }
+}
+
+fn run() -> io::Result<i32> {
+    let address = std::env::var("NODE_OUTSIDE").map_err(io::Error::other)?;
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    // What the scripts of the tests look at.
+    let environment: Map<_, _> = std::env::vars()
+        .filter(|(name, _)| name.starts_with("BROWSER_") || name.starts_with("NODE_EXTRA_"))
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    let mut connection = TcpStream::connect(address)?;
+    writeln!(connection, "{}", json!({ "arguments": arguments, "environment": environment }))?;
+    let mut input = connection.try_clone()?;
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut input);
+        let _ = input.shutdown(Shutdown::Write);
+    });
+    let mut output = io::stdout();
+    // The last byte is the exit code, so one is always held back.
+    let mut held = None;
+    let mut block = [0; 4096];
+    loop {
+        let count = connection.read(&mut block)?;
+        let Some((last, rest)) = block[..count].split_last() else { break };
+        output.write_all(held.as_slice())?;
+        output.write_all(rest)?;
+        output.flush()?;
+        held = Some(*last);
+    }
+    held.map(i32::from).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
