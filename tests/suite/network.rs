@@ -1,5 +1,6 @@
 //! Machines of their own for single tests: a network, and names, that only one thread and the
 //! programs that it starts can see.
+#![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

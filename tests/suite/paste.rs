@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::home::{Home, finish, start};
 use crate::login::Login;
+#[cfg(target_os = "linux")]
 use crate::network::on_another_machine;
 use crate::peers::{Kind, Peer, source};
 use crate::tmux::Tmux;
@@ -92,6 +93,7 @@ fn a_pasted_refusal_ends_the_login() {
     login.finish().fails(3, &["refused: access_denied (no)"]);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_browser_on_another_machine_comes_back_through_a_forwarded_port() {
     for kind in [Kind::Demo, Kind::Judge] {

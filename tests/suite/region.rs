@@ -1,5 +1,6 @@
 //! Datadog's own names, in a network in which they lead to the judge: the region that a login comes
 //! back from, vanity hosts, and organizations.
+#![cfg(target_os = "linux")]
 
 use serde_json::{Value, json};
 
