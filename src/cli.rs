@@ -294,9 +294,9 @@ pub enum Verb {
     },
     /// Print the manual page, in roff
     Man,
-    /// Refresh the session whose lock was inherited; started by dd-oauth itself
+    /// Refresh the session whose lock was inherited, if one was; started by dd-oauth itself
     #[command(hide = true)]
-    Worker { session: String, descriptor: i32 },
+    Worker { session: String, descriptor: Option<i32> },
     /// Serve a program whose process is named; started by dd-oauth itself
     #[command(hide = true)]
     Proxy {

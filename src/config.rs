@@ -296,7 +296,7 @@ fn first_lines(error: &toml::de::Error) -> String {
 /// somebody else may have written is refused.
 fn read_own_file(path: &Path) -> Result<Option<String>, ConfigError> {
     let bad = |why: String| ConfigError::BadFile { path: path.to_path_buf(), why };
-    let file = match platform::private_file().read(true).open(path) {
+    let file = match platform::open_file(platform::private_file().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(bad(error.to_string())),
@@ -376,11 +376,15 @@ fn setting<T>(
 mod tests {
     use super::*;
 
-    const HOME: (&str, &str) = ("HOME", "/home/u");
+    /// In a home, on every system.
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let home = [("HOME", "/home/u"), ("LOCALAPPDATA", r"C:\u\a"), ("APPDATA", r"C:\u\b")];
+        Environment::of(&[&home, variables].concat())
+    }
 
     #[test]
     fn a_flag_goes_before_a_variable() {
-        let environment = Environment::of(&[HOME, ("DD_SITE", "eu1"), ("DD_ORG", "")]);
+        let environment = environment(&[("DD_SITE", "eu1"), ("DD_ORG", "")]);
         let flags = Flags { site: SiteName::parse("us5").ok(), org: None };
         let site = |flags| {
             let config = Config::read(flags, &environment).unwrap();
@@ -394,12 +398,12 @@ mod tests {
 
     #[test]
     fn a_variable_that_means_nothing_is_an_error() {
-        let read = |variable| Config::read(Flags::default(), &Environment::of(&[HOME, variable]));
+        let read = |variable| Config::read(Flags::default(), &environment(&[variable]));
         assert!(read(("DD_SITE", "us9")).unwrap_err().to_string().contains("DD_SITE"));
         assert!(
             read(("DD_OAUTH_STATE_DIR", "state")).unwrap_err().to_string().contains("absolute")
         );
-        let environment = Environment::of(&[HOME, ("DD_OAUTH_INTERACTIVE", "maybe")]);
+        let environment = environment(&[("DD_OAUTH_INTERACTIVE", "maybe")]);
         let config = Config::read(Flags::default(), &environment).unwrap();
         assert!(config.interactive(&environment).is_err());
     }

@@ -4,7 +4,7 @@
 //! however that dies, and no stale lock is ever broken. Who holds it stands in an advisory file
 //! beside it, for messages alone.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -143,6 +143,12 @@ impl Lock {
         self.file
     }
 
+    /// Takes the file of [`Lock::into_file`] back, where it could not be handed on.
+    #[must_use]
+    pub fn taken_back(file: File, path: &Path) -> Self {
+        Self { file, path: path.to_path_buf() }
+    }
+
     /// Takes over a lock that was inherited as `file`, and proves that it is held: the file is
     /// the one at `path`, and this descriptor may have the exclusive lock.
     ///
@@ -205,13 +211,9 @@ fn read_holder(lock: &Path) -> Option<Holder> {
 
 fn open(path: &Path) -> Result<File, LockError> {
     // For writing too: some network file systems give exclusive locks only to writers.
-    let options: &mut OpenOptions = &mut platform::private_file();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    let mut options = platform::private_file();
+    options.read(true).write(true).create(true).truncate(false);
+    platform::open_file(&options, path)
         .map_err(|source| LockError::Open { path: path.to_path_buf(), source })
 }
 
@@ -305,6 +307,8 @@ mod tests {
         assert!(Lock::try_hold(&path, "refresh", Clock::system()).unwrap().is_some());
     }
 
+    // Elsewhere a lock belongs to the process that took it.
+    #[cfg(unix)]
     #[test]
     fn only_the_descriptor_that_holds_the_lock_can_be_adopted() {
         let (_directory, path) = path();

@@ -118,19 +118,20 @@ pub fn github_mask(secret: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     /// Every character that can stand in a variable and that some reader might take for its own.
+    #[cfg(unix)]
     fn everything() -> String {
         let ascii = (1..=127u8).map(char::from);
         ascii.chain("äß€😀\u{2018}\u{2019}\u{201a}\u{201b}\u{85}\u{2028}".chars()).collect()
     }
 
+    #[cfg(unix)]
     fn read_by(program: &str, flags: &[&str], shell: Shell, value: &str, print: &str) -> String {
         let script = assignment("DD_TEST", value, shell).unwrap() + print;
-        let output = Command::new(program).args(flags).arg(&script).env_clear().output();
+        let output =
+            std::process::Command::new(program).args(flags).arg(&script).env_clear().output();
         let output = output.unwrap_or_else(|error| panic!("{program}: {error}; see tests/run"));
         assert!(output.status.success(), "{program}: {output:?}");
         String::from_utf8(output.stdout).unwrap()

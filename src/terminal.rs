@@ -45,7 +45,7 @@ impl Terminal {
         Self {
             person: visible && environment.path("CI").is_none(),
             terminal,
-            redraws: terminal && !dumb,
+            redraws: terminal && !dumb && platform::stderr_obeys_escapes(),
             counting: Cell::new(None),
             trace,
         }

@@ -69,8 +69,8 @@ pub enum Origin {
 
 /// A renewal that is due, of a token that is still good.
 pub struct DueRenewal {
-    installation: Installation,
-    session: Session,
+    pub installation: Installation,
+    pub session: Session,
 }
 
 /// Why there is no answer.

@@ -2,7 +2,8 @@
 //! its outcome, good or bad.
 
 use std::ffi::OsStr;
-use std::process::Child;
+use std::io;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::choice::{Standing, login_command, outcome_of};
@@ -28,6 +29,8 @@ const NEXT_LOOK: Duration = Duration::from_millis(25);
 const WORKERS: usize = 2;
 /// A worker that let go of the lock has only to end.
 const LAST_MOMENT: Duration = Duration::from_millis(50);
+/// Between two looks whether it has.
+const LOOK_AT_WORKER: Duration = Duration::from_micros(500);
 
 /// Why a refresh is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +96,9 @@ impl Broker<'_> {
                     return Err(BrokerError::NoOutcome { name: seen.name.clone() }.into());
                 }
                 known = last_attempt(&store, seen)?;
-                workers.0.push(self.start(installation, lock, &seen.name)?);
+                let waits =
+                    if self.limit.is_some() { Waits::Until(deadline) } else { Waits::ForIt };
+                workers.0.push(self.start(installation, lock, &seen.name, waits)?);
             } else if !std::mem::replace(&mut queued, true) {
                 self.trace_wait(&path);
             }
@@ -175,18 +180,22 @@ impl Broker<'_> {
     }
 
     /// Hands the lock to a worker that outlives us. The room that it needs is reserved first: on
-    /// a full or read-only disk nothing is sent, and the caller hears why.
+    /// a full or read-only disk nothing is sent, and the caller hears why. Where no lock can be
+    /// handed on, who waits for the refresh does it, and nothing ends us before it is done; unless
+    /// our caller may lose its patience before.
     fn start(
         &self,
         installation: &Installation,
         lock: Lock,
         name: &SessionName,
+        waits: Waits,
     ) -> Result<Option<Child>, Error> {
         let store = SessionStore::of(installation);
         drop(store.reserve_journal(&lock, name)?);
         let stem = name.file_stem();
         // The name of a site may begin with a hyphen.
         let arguments = [OsStr::new("worker"), OsStr::new("--"), OsStr::new(&stem)];
+        let path = store.lock_path(name);
         // It must not depend on a keychain that may be locked by then.
         let key = installation.key_to_hand_on()?;
         let started = platform::start_worker(&arguments, lock.into_file(), &key);
@@ -196,16 +205,40 @@ impl Broker<'_> {
                 Ok(Some(worker))
             }
             HandedOn::Impossible(file) => {
-                let lock = Lock::adopt(file, &store.lock_path(name), "refresh", self.clock)?;
-                self.refresh_now(installation, &lock, name).map(|()| None)
+                let lock = Lock::taken_back(file, &path);
+                match waits {
+                    Waits::ForIt => {
+                        let _held = platform::hold_back_termination();
+                        self.refresh_now(installation, &lock, name).map(|()| None)
+                    }
+                    Waits::Until(_) | Waits::ForNothing => {
+                        // It takes the lock by itself. If somebody else is faster, it has nothing
+                        // to do.
+                        drop(lock);
+                        let mut worker = start_apart(&arguments).map_err(BrokerError::NoWorker)?;
+                        if let Waits::Until(deadline) = waits {
+                            wait_for_end(&mut worker, deadline);
+                        }
+                        Ok(Some(worker))
+                    }
+                }
             }
         }
+    }
+
+    /// Renews a session as its own worker, without a lock from elsewhere: if that is free, and the
+    /// renewal is still due.
+    ///
+    /// # Errors
+    /// As when a session is renewed.
+    pub fn renew_as_worker(&self, due: &DueRenewal) -> Result<(), Error> {
+        self.begin_renewal(due, Waits::ForIt).map(drop)
     }
 
     /// Starts a renewal that is due, unless one is under way. The caller has its answer already and
     /// hears of no failure: the next one will.
     pub fn renew_in_background(&self, due: &DueRenewal) {
-        let worker = match self.begin_renewal(due) {
+        let worker = match self.begin_renewal(due, Waits::ForNothing) {
             Ok(UnderWay::Ours(worker)) => worker,
             Ok(UnderWay::Others | UnderWay::No) => return,
             Err(error) => {
@@ -221,14 +254,14 @@ impl Broker<'_> {
     /// Makes a renewal that is due, or waits for the one that is under way, if that takes only a
     /// moment.
     pub(super) fn renew_for_a_moment(&self, due: &DueRenewal) {
-        match self.begin_renewal(due) {
+        match self.begin_renewal(due, Waits::ForNothing) {
             Ok(UnderWay::Ours(worker)) => wait_a_moment(due, worker),
             Ok(UnderWay::Others) => wait_a_moment(due, None),
             Ok(UnderWay::No) | Err(_) => {}
         }
     }
 
-    fn begin_renewal(&self, due: &DueRenewal) -> Result<UnderWay, Error> {
+    fn begin_renewal(&self, due: &DueRenewal, waits: Waits) -> Result<UnderWay, Error> {
         let DueRenewal { installation, session } = due;
         // Looked at before the lock is: a recorded failure must not cost every call a lock.
         if !matches!(standing_of(self, installation, session)?, Standing::Live) {
@@ -244,7 +277,7 @@ impl Broker<'_> {
         if !live || Need::of(&session.access, None, self.clock.now()) == Need::Nothing {
             return Ok(UnderWay::No);
         }
-        self.start(installation, lock, &session.name).map(UnderWay::Ours)
+        self.start(installation, lock, &session.name, waits).map(UnderWay::Ours)
     }
 
     /// Renews a session whatever its freshness, for `dd-oauth refresh`.
@@ -273,6 +306,26 @@ impl Broker<'_> {
     }
 }
 
+/// Whether the process that starts a refresh has anything to do until its end.
+#[derive(Clone, Copy)]
+enum Waits {
+    /// It needs the outcome.
+    ForIt,
+    /// It needs the outcome, but nobody waits for it any longer than this.
+    Until(Deadline),
+    /// It has answered already, or can at any time.
+    ForNothing,
+}
+
+/// Starts this program again, where our end does not reach it.
+fn start_apart(arguments: &[&OsStr]) -> io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments).current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    platform::set_apart(&mut command);
+    command.spawn()
+}
+
 /// Whether a renewal that was due is under way.
 enum UnderWay {
     /// We began it; in a worker, or it is done already.
@@ -292,9 +345,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         let deadline = Deadline::after(LAST_MOMENT);
         for worker in self.0.iter_mut().flatten() {
-            while matches!(worker.try_wait(), Ok(None)) && !deadline.passed() {
-                std::thread::sleep(Duration::from_micros(200));
-            }
+            wait_for_end(worker, deadline);
         }
     }
 }
@@ -302,10 +353,19 @@ impl Drop for Workers {
 /// Waits for a renewal that is under way, and for the end of its worker, for up to
 /// [`FOREGROUND_LIMIT`].
 fn wait_a_moment(due: &DueRenewal, worker: Option<Child>) {
-    let _workers = Workers(vec![worker]);
     let path = SessionStore::of(&due.installation).lock_path(&due.session.name);
     let limit = Deadline::after(FOREGROUND_LIMIT);
     let _ = Lock::wait_until_free(&path, limit, &mut |_| ());
+    // One that was not handed the lock may have it yet to take.
+    if let Some(mut worker) = worker {
+        wait_for_end(&mut worker, limit);
+    }
+}
+
+fn wait_for_end(worker: &mut Child, deadline: Deadline) {
+    while matches!(worker.try_wait(), Ok(None)) && !deadline.passed() {
+        std::thread::sleep(LOOK_AT_WORKER);
+    }
 }
 
 /// The error for a session that was erased while somebody waited for its refresh.

@@ -15,7 +15,7 @@ use crate::site::{Site, SiteName};
 pub fn run(broker: &Broker<'_>, flags: &ExecFlags) -> Result<(), Error> {
     let limit = FileSizeLimit::now();
     let (program, arguments) = flags.command.split_first().expect("clap demands a program");
-    let mut command = Command::new(program);
+    let mut command = platform::command(program, broker.environment);
     command.args(arguments);
     prepare(broker, flags, &mut command)?;
     limit.restore();

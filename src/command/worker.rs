@@ -4,13 +4,29 @@ use std::io::Read;
 
 use zeroize::Zeroizing;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, DueRenewal};
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::platform;
 use crate::session::{Installation, SessionStore};
 
-pub fn run(broker: &Broker<'_>, session: &str, descriptor: i32) -> Result<(), Error> {
+/// Refreshes `session`; with the lock and the key that it was handed, where there is a `descriptor`.
+pub fn run(broker: &Broker<'_>, session: &str, descriptor: Option<i32>) -> Result<(), Error> {
+    match descriptor {
+        Some(descriptor) => go_on(broker, session, descriptor),
+        None => begin(broker, session),
+    }
+}
+
+fn begin(broker: &Broker<'_>, session: &str) -> Result<(), Error> {
+    let Some(installation) = Installation::open(&broker.config.paths)? else { return Ok(()) };
+    let store = SessionStore::of(&installation);
+    let Some(name) = store.name_of_file(session)? else { return Ok(()) };
+    let Some(session) = store.load(&name)? else { return Ok(()) };
+    broker.renew_as_worker(&DueRenewal { installation, session })
+}
+
+fn go_on(broker: &Broker<'_>, session: &str, descriptor: i32) -> Result<(), Error> {
     let file = platform::detach(descriptor).map_err(Error::Input)?;
     let Some(installation) = Installation::open(&broker.config.paths)? else { return Ok(()) };
     let mut key = Zeroizing::new([0; 32]);

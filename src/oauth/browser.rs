@@ -80,8 +80,9 @@ impl Opening {
     pub fn look(&mut self) -> Opened {
         loop {
             if let Some(child) = &mut self.running {
+                let program = self.failures.last().map(String::as_str).unwrap_or_default();
                 match child.try_wait() {
-                    Ok(Some(status)) if !status.success() && platform::LAUNCHERS_TELL_FAILURE => {
+                    Ok(Some(status)) if platform::launcher_failed(program.as_ref(), status) => {
                         self.note(&format!("ended with {status}"));
                         self.running = None;
                     }

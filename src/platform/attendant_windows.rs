@@ -44,5 +44,6 @@ pub fn attend(_descriptors: &[i32], _process: Option<u32>) -> io::Result<Option<
 
 impl Program {
     /// There is none.
+    #[allow(clippy::unused_async, reason = "on Unix it is waited for")]
     pub async fn ended(self) {}
 }

@@ -3,13 +3,14 @@
 mod keyboard;
 mod syncing;
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -41,6 +42,30 @@ pub fn private_file_itself() -> OpenOptions {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
     options
+}
+
+/// Opens a file.
+///
+/// # Errors
+/// As [`OpenOptions::open`].
+pub fn open_file(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    options.open(path)
+}
+
+/// Gives the file `new` the name `path`, in place of what has it.
+///
+/// # Errors
+/// As [`std::fs::rename`].
+pub fn replace_file(new: &Path, path: &Path) -> io::Result<()> {
+    std::fs::rename(new, path)
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// As [`std::fs::remove_file`].
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)
 }
 
 /// Whether a file has other names, one of which may be somebody's trap.
@@ -195,8 +220,17 @@ pub fn stderr_is_in_foreground() -> bool {
         .is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// The commands that open a page end with a failure where they could not.
-pub const LAUNCHERS_TELL_FAILURE: bool = true;
+/// Makes standard error, which is a terminal, obey escape sequences; whether it does.
+#[must_use]
+pub fn stderr_obeys_escapes() -> bool {
+    true
+}
+
+/// Whether a command that opens a page could not.
+#[must_use]
+pub fn launcher_failed(_program: &OsStr, status: ExitStatus) -> bool {
+    !status.success()
+}
 
 /// Whether a browser that is opened here is seen by the person who asked for it: there is a display,
 /// or Windows around us. Someone who came over ssh sits elsewhere, unless the display came along.
@@ -209,10 +243,24 @@ pub fn has_screen(environment: &Environment) -> bool {
     set("DISPLAY") || set("WAYLAND_DISPLAY") || set("WSL_DISTRO_NAME") || set("WSL_INTEROP")
 }
 
-/// Whether this is a program that we may start.
+/// Where a program is, as the system looks for it: in the directories of `PATH`.
 #[must_use]
-pub fn is_program(path: &Path) -> bool {
-    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+pub fn find_program(name: &Path, environment: &Environment) -> Option<PathBuf> {
+    let may_start = |path: &Path| {
+        path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    if name.components().count() > 1 {
+        return may_start(name).then(|| name.to_path_buf());
+    }
+    let path = environment.path("PATH")?;
+    let mut places = std::env::split_paths(&path).map(|directory| directory.join(name));
+    places.find(|place| may_start(place))
+}
+
+/// A command that runs the program that people mean by `name`.
+#[must_use]
+pub fn command(name: &OsStr, _environment: &Environment) -> Command {
+    Command::new(name)
 }
 
 /// Lets a command run in a process group of its own, out of reach of our terminal's Ctrl-C.
@@ -246,6 +294,16 @@ pub fn dies_with_its_container() -> bool {
     std::process::id() == 1 || std::os::unix::process::parent_id() == 1
 }
 
+/// Holds back the end of this process until it is dropped.
+#[derive(Debug)]
+pub struct Held(());
+
+/// Nothing has to be held back: another process does what must not be interrupted.
+#[must_use]
+pub fn hold_back_termination() -> Held {
+    Held(())
+}
+
 /// What became of an attempt to let another process go on with an open file.
 #[derive(Debug)]
 pub enum HandedOn {
@@ -262,11 +320,7 @@ pub enum HandedOn {
 ///
 /// # Errors
 /// Where the process cannot be started; the file is closed then.
-pub fn start_worker(
-    arguments: &[&std::ffi::OsStr],
-    file: File,
-    input: &[u8; 32],
-) -> io::Result<HandedOn> {
+pub fn start_worker(arguments: &[&OsStr], file: File, input: &[u8; 32]) -> io::Result<HandedOn> {
     let mut command = Command::new(own_executable()?);
     command
         // Not the name that we were called under: that may be one of git's or docker's.
@@ -312,7 +366,7 @@ pub fn take_stdin() -> io::Result<File> {
 }
 
 /// The running program itself: the path that it was started by may lead to a newer one by now.
-pub(super) fn own_executable() -> io::Result<std::path::PathBuf> {
+pub(super) fn own_executable() -> io::Result<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() {
         Ok(running.to_path_buf())

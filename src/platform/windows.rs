@@ -1,57 +1,29 @@
 //! Windows.
 
+mod files;
+mod interrupts;
 mod keyboard;
+mod programs;
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::Duration;
 
-pub use keyboard::Keyboard;
+use windows_sys::Win32::Foundation::CloseHandle;
+use windows_sys::Win32::System::Console::{
+    ENABLE_VIRTUAL_TERMINAL_PROCESSING, GetConsoleMode, GetStdHandle, STD_ERROR_HANDLE,
+    STD_OUTPUT_HANDLE, SetConsoleMode, SetStdHandle,
+};
+use windows_sys::Win32::System::ErrorReporting::{WER_FAULT_REPORTING_FLAG_NOHEAP, WerSetFlags};
 
-use super::Privacy;
+pub use files::*;
+pub use interrupts::{Held, hold_back_termination};
+pub use keyboard::Keyboard;
+pub use programs::*;
+
 use crate::config::{ConfigError, Directories, Environment};
 use crate::session::EarlierDirectories;
-
-/// Options for a file of the user. The profile's directories, in which all of them lie, are open
-/// to their user alone, and files inherit that.
-#[must_use]
-pub fn private_file() -> OpenOptions {
-    OpenOptions::new()
-}
-
-/// The same for a file that has to be the one at its path: a symbolic link is opened as itself,
-/// which is no plain file.
-#[must_use]
-pub fn private_file_itself() -> OpenOptions {
-    const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
-    let mut options = private_file();
-    options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
-    options
-}
-
-/// Only who may write a file can give it another name on Windows.
-#[must_use]
-pub fn has_other_names(_metadata: &Metadata) -> bool {
-    false
-}
-
-/// Creates a directory and its missing parents.
-///
-/// # Errors
-/// As [`std::fs::create_dir_all`].
-pub fn create_private_directory(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
-}
-
-/// Access control lists are inherited from the profile, and not looked at again.
-#[must_use]
-pub fn not_private(_metadata: &Metadata, _privacy: Privacy) -> Option<String> {
-    None
-}
 
 /// Windows sets no limit to the size of a file.
 ///
@@ -75,58 +47,16 @@ impl FileSizeLimit {
     pub fn restore(self) {}
 }
 
-/// Runs a program as a child, as none can take our place here, and ends with its exit code. The
-/// Ctrl-C that the console sends to both of us ends us by the same code as the program. Returns
-/// only why it could not be started.
-#[must_use]
-pub fn become_program(mut command: Command) -> io::Error {
-    match command.status() {
-        // A program ended from outside has a code too, here.
-        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
-        Err(error) => error,
-    }
-}
-
-/// Makes a file durable, content and size.
-///
-/// # Errors
-/// Where it cannot be synced.
-pub fn sync_file(file: &File) -> io::Result<()> {
-    file.sync_all()
-}
-
-/// Makes the content of a file durable whose size stays the same.
-///
-/// # Errors
-/// Where it cannot be synced.
-pub fn sync_content(file: &File) -> io::Result<()> {
-    file.sync_data()
-}
-
-/// Windows has no way to sync a directory; a rename is in the file system's own journal.
-///
-/// # Errors
-/// Never.
-pub fn sync_directory(_directory: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// Whether the open `file` is the one that `path` names now; it cannot be removed while it is
-/// open, so its name leads to it.
-///
-/// # Errors
-/// Where `path` cannot be looked at.
-pub fn is_same_file(_file: &File, path: &Path) -> io::Result<bool> {
-    std::fs::metadata(path).map(|_| true)
-}
-
 /// The places of the user's profile.
 ///
 /// # Errors
 /// Where the profile is not known.
 pub fn directories(environment: &Environment) -> Result<Directories, ConfigError> {
-    let local = environment.path("LOCALAPPDATA").ok_or(ConfigError::NoHome("LOCALAPPDATA"))?;
-    let roaming = environment.path("APPDATA").ok_or(ConfigError::NoHome("APPDATA"))?;
+    let place = |variable| {
+        let place = environment.path(variable).filter(|path| path.is_absolute());
+        place.ok_or(ConfigError::NoHome(variable))
+    };
+    let (local, roaming) = (place("LOCALAPPDATA")?, place("APPDATA")?);
     Ok(Directories {
         state: local.join("dd-oauth").join("state"),
         data: local.join("dd-oauth").join("data"),
@@ -142,7 +72,8 @@ pub fn directories_of_earlier_tools(
     environment: &Environment,
 ) -> Result<EarlierDirectories, ConfigError> {
     let profile = environment.path("USERPROFILE").ok_or(ConfigError::NoHome("USERPROFILE"))?;
-    let mut pup: Vec<_> = environment.path("PUP_CONFIG_DIR").into_iter().collect();
+    let mut pup: Vec<_> =
+        environment.path("PUP_CONFIG_DIR").filter(|path| path.is_absolute()).into_iter().collect();
     pup.push(directories(environment)?.config.with_file_name("pup"));
     pup.dedup();
     Ok(EarlierDirectories { seed: profile.join(".datadog"), pup })
@@ -169,8 +100,18 @@ pub fn stderr_is_in_foreground() -> bool {
     io::stderr().is_terminal()
 }
 
-/// `explorer.exe` ends with 1 even where it opened the page.
-pub const LAUNCHERS_TELL_FAILURE: bool = false;
+/// Makes standard error, which is a terminal, obey escape sequences; whether it does.
+#[must_use]
+pub fn stderr_obeys_escapes() -> bool {
+    let mut mode = 0;
+    // SAFETY: the handle is that of standard error, and `mode` outlives the calls.
+    unsafe {
+        let console = GetStdHandle(STD_ERROR_HANDLE);
+        // A terminal that is no console is one of Cygwin, and its own.
+        GetConsoleMode(console, &raw mut mode) == 0
+            || SetConsoleMode(console, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0
+    }
+}
 
 /// Whether a browser that is opened here is seen by the person who asked for it, who sits elsewhere
 /// if they came over ssh.
@@ -179,23 +120,22 @@ pub fn has_screen(environment: &Environment) -> bool {
     environment.path("SSH_CONNECTION").is_none() && environment.path("SSH_TTY").is_none()
 }
 
-/// Whether this is a program; its name may stand without the ending.
-#[must_use]
-pub fn is_program(path: &Path) -> bool {
-    path.is_file() || path.with_extension("exe").is_file()
+/// Ends standard output, so that who reads it to its end need not wait for us.
+pub fn close_stdout() {
+    // SAFETY: nothing here owns the handle but the library's standard output, which asks for it at
+    // each use and takes none as a place for everything.
+    unsafe {
+        let output = GetStdHandle(STD_OUTPUT_HANDLE);
+        SetStdHandle(STD_OUTPUT_HANDLE, std::ptr::null_mut());
+        CloseHandle(output);
+    }
 }
 
-/// Lets a command run in a process group of its own, out of reach of our console's Ctrl-C.
-pub fn set_apart(command: &mut Command) {
-    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
-    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+/// Keeps tokens out of the reports of crashes. Only the same user may look into a process here.
+pub fn forbid_memory_dumps() {
+    // SAFETY: it takes plain data. Where it fails we stand where every other program does.
+    unsafe { WerSetFlags(WER_FAULT_REPORTING_FLAG_NOHEAP) };
 }
-
-/// Nothing is done after the answer here for which a reader would have to wait.
-pub fn close_stdout() {}
-
-/// Windows writes no core files, and lets only the same user look into a process.
-pub fn forbid_memory_dumps() {}
 
 /// Whether a process that we leave behind would be ended as soon as we are.
 #[must_use]

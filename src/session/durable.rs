@@ -36,7 +36,7 @@ fn refuse_foreign(path: &Path, why: Option<String>) -> Result<(), StorageError> 
 /// Reads a whole file of at most `limit` bytes, or nothing where there is none. What is checked
 /// is the file that was opened, so that nobody can exchange it in between.
 pub fn read(path: &Path, privacy: Privacy, limit: u64) -> Result<Option<Vec<u8>>, StorageError> {
-    let mut file = match platform::private_file().read(true).open(path) {
+    let mut file = match platform::open_file(platform::private_file().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("open", path)(error)),
@@ -71,16 +71,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
     let temporary = path.with_extension("new");
     // Not opened through a link: a name that others can foretell must not lead elsewhere.
     remove(&temporary)?;
-    let mut file = platform::private_file()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)
-        .map_err(io_error("create", &temporary))?;
+    let mut file = create_new(&temporary)?;
     file.write_all(bytes).map_err(io_error("write", &temporary))?;
     platform::sync_file(&file).map_err(io_error("sync", &temporary))?;
     drop(file);
-    std::fs::rename(&temporary, path).map_err(io_error("replace", path))?;
+    platform::replace_file(&temporary, path).map_err(io_error("replace", path))?;
     sync_parent(path)
+}
+
+fn create_new(path: &Path) -> Result<File, StorageError> {
+    let created = platform::open_file(platform::private_file().write(true).create_new(true), path);
+    created.map_err(io_error("create", path))
 }
 
 /// Replaces a file that other programs write, as long as it holds `known`, with one of the same
@@ -111,18 +112,14 @@ pub fn exchange(path: &Path, known: &[u8], new: Option<&[u8]>) -> Result<bool, S
     remove(&temporary)?;
     let mode = std::fs::metadata(path).map_err(io_error("look at", path))?.permissions();
     let written = || -> Result<bool, StorageError> {
-        let mut file = platform::private_file()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .map_err(io_error("create", &temporary))?;
+        let mut file = create_new(&temporary)?;
         file.write_all(new).map_err(io_error("write", &temporary))?;
         file.set_permissions(mode).map_err(io_error("set the mode of", &temporary))?;
         platform::sync_file(&file).map_err(io_error("sync", &temporary))?;
         if !is_known()? {
             return Ok(false);
         }
-        std::fs::rename(&temporary, path).map_err(io_error("replace", path))?;
+        platform::replace_file(&temporary, path).map_err(io_error("replace", path))?;
         Ok(true)
     };
     let written = written();
@@ -155,7 +152,7 @@ pub fn create_once(path: &Path, bytes: &[u8]) -> Result<bool, StorageError> {
 
 /// Removes a file; a missing one is fine.
 pub fn remove(path: &Path) -> Result<(), StorageError> {
-    match std::fs::remove_file(path) {
+    match platform::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("remove", path)(error)),
         _ => Ok(()),
     }

@@ -81,7 +81,7 @@ pub struct Journal<'k> {
 impl<'k> Journal<'k> {
     /// Opens the journal to read it, if there is one.
     pub(super) fn open(path: &Path, key: &'k SealingKey) -> Result<Option<Self>, StorageError> {
-        let file = match platform::private_file().read(true).open(path) {
+        let file = match platform::open_file(platform::private_file().read(true), path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_error("open", path)(error)),
@@ -98,13 +98,9 @@ impl<'k> Journal<'k> {
         path: &Path,
         key: &'k SealingKey,
     ) -> Result<Self, StorageError> {
-        let file = platform::private_file()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(io_error("open", path))?;
+        let mut options = platform::private_file();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = platform::open_file(&options, path).map_err(io_error("open", path))?;
         durable::check_open(&file, path, Privacy::Secret)?;
         // Room on the disk is of no use to a process that may not write that far.
         platform::allow_file_size(TOTAL).map_err(io_error("reserve room for", path))?;

@@ -1,8 +1,6 @@
 //! Flags, variables and a configuration file that mean nothing, or that must not be obeyed.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::process::Command;
+use std::ffi::OsString;
 
 use crate::home::{Home, Run, finish, start};
 use crate::peers::{Kind, Peer};
@@ -15,15 +13,28 @@ fn home_with_session() -> Home {
 }
 
 fn configure(home: &Home, text: &str) {
-    let directory = home.path().join(".config/dd-oauth");
+    let directory = home.configuration();
     std::fs::create_dir_all(&directory).unwrap();
     std::fs::write(directory.join("config.toml"), text).unwrap();
+}
+
+/// A value that need not be text.
+#[cfg(unix)]
+fn raw(value: &[u8]) -> OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(value.to_vec())
+}
+
+/// A value that need not be text: half of a pair of surrogates, where the bytes are none.
+#[cfg(windows)]
+fn raw(value: &[u8]) -> OsString {
+    let text = str::from_utf8(value).map(OsString::from);
+    text.unwrap_or_else(|_| std::os::windows::ffi::OsStringExt::from_wide(&[0xd800]))
 }
 
 /// Asks for a token with a variable that need not be text.
 fn token_with(home: &Home, variable: &str, value: &[u8]) -> Run {
     let mut command = home.program(&["token"]);
-    command.env(variable, OsStr::from_bytes(value));
+    command.env(variable, raw(value));
     finish(start(command, b""))
 }
 
@@ -187,7 +198,7 @@ fn a_configuration_that_cannot_be_used_is_named_with_the_mistake() {
 fn a_configuration_that_is_no_text_is_named() {
     let home = home_with_session();
     configure(&home, "");
-    let path = home.path().join(".config/dd-oauth/config.toml");
+    let path = home.configuration().join("config.toml");
     std::fs::write(&path, b"interactive = '\xff'").unwrap();
     home.run(&["--site", "us5", "token"], "").fails(2, &["config.toml", "UTF-8"]);
     std::fs::remove_file(&path).unwrap();
@@ -195,8 +206,12 @@ fn a_configuration_that_is_no_text_is_named() {
     home.run(&["--site", "us5", "token"], "").fails(2, &["config.toml", "not a plain file"]);
     std::fs::remove_dir(&path).unwrap();
     // Reading it would wait for somebody who writes.
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    home.run(&["--site", "us5", "token"], "").fails(2, &["config.toml", "not a plain file"]);
+    #[cfg(unix)]
+    {
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        home.run(&["--site", "us5", "token"], "").fails(2, &["config.toml", "not a plain file"]);
+    }
     assert_eq!(home.get(), "kept");
 }
 
@@ -207,12 +222,14 @@ fn a_configuration_that_others_can_write_makes_no_site_trusted() {
     let mut home = home_with_session();
     configure(&home, "trusted_sites = ['http://127.0.0.1:9']");
     home.set("DD_OAUTH_INTERACTIVE", "always");
-    let path = home.path().join(".config/dd-oauth/config.toml");
+    let path = home.configuration().join("config.toml");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
     let run = home.run(&["--site", "http://127.0.0.1:9", "token"], "");
     run.fails(6, &["config.toml", "chmod go-w"]);
 }
 
+// Windows has another variable, and a test of its own.
+#[cfg(unix)]
 #[test]
 fn without_a_home_directory_it_says_what_to_set() {
     let home = home_with_session();

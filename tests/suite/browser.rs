@@ -1,4 +1,5 @@
 //! Real browsers, and commands that are none.
+#![cfg(unix)]
 
 use std::path::{Path, PathBuf};
 

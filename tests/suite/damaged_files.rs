@@ -1,9 +1,7 @@
 //! Stored files that were cut short, changed, exchanged, or opened to others: each is told apart,
 //! and nothing is deleted because of it.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use serde_json::json;
 
@@ -22,16 +20,18 @@ fn with_session(home: Home) -> Home {
 }
 
 fn key_file(home: &Home) -> PathBuf {
-    let mut files = std::fs::read_dir(home.path().join(".local/share/dd-oauth")).unwrap();
+    let mut files = std::fs::read_dir(home.data()).unwrap();
     files.next().unwrap().unwrap().path()
 }
 
 fn state(home: &Home) -> PathBuf {
-    home.path().join(".local/state/dd-oauth")
+    home.state()
 }
 
-fn set_mode(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+#[cfg(unix)]
+fn set_mode(path: &std::path::Path, mode: u32) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(path, mode).unwrap();
 }
 
 /// Insists that every command about the session fails alike and leaves everything as it is.
@@ -117,9 +117,13 @@ fn what_is_no_plain_file_in_place_of_a_session_is_an_error_and_not_a_wait() {
         home.run(arguments, "").fails(5, &["datadoghq.eu@.session", "directory"]);
     }
     std::fs::remove_dir(&path).unwrap();
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    for arguments in [&["get"], &["status"], &["refresh"], &["logout"]] {
-        home.run(arguments, "").fails(5, &["datadoghq.eu@.session", "not a plain file"]);
+    #[cfg(unix)]
+    {
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        for arguments in [&["get"], &["status"], &["refresh"], &["logout"]] {
+            home.run(arguments, "").fails(5, &["datadoghq.eu@.session", "not a plain file"]);
+        }
     }
     std::fs::rename(&aside, &path).unwrap();
     assert_eq!(home.get(), "kept");
@@ -212,6 +216,7 @@ fn a_key_that_is_not_the_right_one_is_told_apart() {
     std::fs::remove_dir(&path).unwrap();
 
     std::fs::write(&path, &whole).unwrap();
+    #[cfg(unix)]
     set_mode(&path, 0o600);
     assert_eq!(home.get(), "kept");
 }
@@ -232,6 +237,7 @@ fn a_key_file_that_is_named_but_not_there_is_never_made() {
     assert!(!named.exists());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn what_others_could_have_written_or_read_is_refused() {
     what_others_could_change(&home_with_session());
@@ -239,6 +245,7 @@ fn what_others_could_have_written_or_read_is_refused() {
     what_others_could_change(&with_session(Home::new().of_ordinary_user("nobody")));
 }
 
+#[cfg(target_os = "linux")]
 fn what_others_could_change(home: &Home) {
     let path = |name: &str| state(home).join(name);
     let cases = [

@@ -2,7 +2,6 @@
 //! must not happen. The programs themselves speak them in `callers`.
 
 use std::io::Write;
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -41,8 +40,11 @@ fn refuses(run: &Run, text: &str) {
 
 /// The program under another name.
 fn called(home: &Home, name: &str) -> PathBuf {
-    let path = home.path().join(name);
-    symlink(env!("CARGO_BIN_EXE_dd-oauth"), &path).unwrap();
+    let path = home.path().join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    // A link would do, but on Windows not everybody may make one.
+    std::fs::hard_link(env!("CARGO_BIN_EXE_dd-oauth"), &path)
+        .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_dd-oauth"), &path).map(drop))
+        .unwrap();
     path
 }
 
@@ -271,7 +273,7 @@ fn bazel_gets_a_header_and_no_other_operation() {
 fn bazel_opens_a_browser_only_where_it_is_told_to() {
     let peer = Peer::start(Kind::Judge);
     let home = Home::at(&peer);
-    let configuration = home.path().join(".config/dd-oauth");
+    let configuration = home.configuration();
     std::fs::create_dir_all(&configuration).unwrap();
     let trusted = format!("trusted_sites = ['{}']\n", peer.origin);
     std::fs::write(configuration.join("config.toml"), trusted).unwrap();

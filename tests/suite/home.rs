@@ -15,6 +15,10 @@ use crate::peers::{Peer, source};
 /// Far beyond every deadline of the program; a run that is ended here has hung.
 const HANG: Duration = Duration::from_mins(2);
 
+/// What a program needs of the system; the last is for our `node.exe`, see `tests/wine`.
+const SYSTEM_VARIABLES: &[&str] =
+    if cfg!(windows) { &["PATH", "SystemRoot", "TEMP", "NODE_OUTSIDE"] } else { &["PATH"] };
+
 /// An empty home, and the environment of the programs that run in it.
 pub struct Home {
     directory: tempfile::TempDir,
@@ -106,9 +110,28 @@ impl Home {
         self.directory.path()
     }
 
+    /// The directory of the installation.
+    pub fn state(&self) -> PathBuf {
+        self.place(".local/state/dd-oauth", r"local\dd-oauth\state")
+    }
+
+    /// The directory of key files.
+    pub fn data(&self) -> PathBuf {
+        self.place(".local/share/dd-oauth", r"local\dd-oauth\data")
+    }
+
+    /// The directory of the configuration.
+    pub fn configuration(&self) -> PathBuf {
+        self.place(".config/dd-oauth", r"roaming\dd-oauth")
+    }
+
+    fn place(&self, on_unix: &str, on_windows: &str) -> PathBuf {
+        self.path().join(if cfg!(windows) { on_windows } else { on_unix })
+    }
+
     /// The directory in which sessions rest.
     pub fn sessions(&self) -> PathBuf {
-        self.path().join(".local/state/dd-oauth/sessions")
+        self.state().join("sessions")
     }
 
     /// The one file of all sessions that ends in `ending`.
@@ -126,7 +149,7 @@ impl Home {
     /// not the locks and journals, which a failed attempt may write.
     pub fn stored(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
-        let mut directories = vec![self.path().join(".local")];
+        let mut directories = vec![self.place(".local", "local")];
         while let Some(directory) = directories.pop() {
             for entry in std::fs::read_dir(directory).into_iter().flatten() {
                 let path = entry.unwrap().path();
@@ -161,8 +184,8 @@ impl Home {
         command
             .args(arguments)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.path())
+            .envs(SYSTEM_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(self.places())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.path())
             .stdin(Stdio::piped())
@@ -174,6 +197,20 @@ impl Home {
             std::os::unix::process::CommandExt::gid(&mut command, user);
         }
         command
+    }
+
+    /// The variables that say where a user is at home.
+    fn places(&self) -> Vec<(&'static str, PathBuf)> {
+        if cfg!(windows) {
+            let at = |name| self.path().join(name);
+            vec![
+                ("USERPROFILE", self.path().to_path_buf()),
+                ("LOCALAPPDATA", at("local")),
+                ("APPDATA", at("roaming")),
+            ]
+        } else {
+            vec![("HOME", self.path().to_path_buf())]
+        }
     }
 
     /// Runs another program in the same surroundings, to its end.

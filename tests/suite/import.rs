@@ -305,7 +305,7 @@ fn a_site_comes_from_the_exact_table_or_is_trusted_by_the_user() {
         says(&run, &[&format!("for {site} is of a site that is not known")]);
     }
     assert_eq!(read_json(&seed_tokens(&home)).as_object().unwrap().len(), 4);
-    let config = home.path().join(".config/dd-oauth/config.toml");
+    let config = home.configuration().join("config.toml");
     leave(&config, "trusted_sites = ['dd.example.org']");
     succeeds(&home.run(&TAKE, ""), &["took over dd.example.org"]);
     assert_eq!(read_json(&seed_tokens(&home)).as_object().unwrap().len(), 3);

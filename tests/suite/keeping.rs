@@ -209,7 +209,7 @@ fn a_get_logs_in_where_it_may_and_the_user_trusts_the_site() {
     get(&home).fails(3, &["not logged in"]);
     assert_eq!(home.browsers_opened(), 0, "a variable cannot establish trust");
 
-    let config = home.path().join(".config/dd-oauth");
+    let config = home.configuration();
     std::fs::create_dir_all(&config).unwrap();
     std::fs::write(config.join("config.toml"), format!("trusted_sites = ['{}']", peer.origin))
         .unwrap();

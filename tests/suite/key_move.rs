@@ -20,7 +20,7 @@ fn home_with_session() -> (Home, Keyring) {
 }
 
 fn key_file(home: &Home) -> PathBuf {
-    home.path().join(format!(".local/share/dd-oauth/{}.key", installation_id(home)))
+    home.data().join(format!("{}.key", installation_id(home)))
 }
 
 /// Moves the key, and insists that it succeeds without a warning.
@@ -179,7 +179,7 @@ fn the_key_of_a_directory_that_was_removed_by_hand_is_found_and_forgotten() {
     let orphan = installation_id(&home);
     home.set("DD_OAUTH_KERNEL_KEYRING", "10m");
     home.get();
-    std::fs::remove_dir_all(home.path().join(".local/state/dd-oauth")).unwrap();
+    std::fs::remove_dir_all(home.state()).unwrap();
     home.run(&["store"], SESSION).succeeds_quietly();
     let used = installation_id(&home);
     let list = home.run(&["key", "list"], "");
@@ -205,7 +205,7 @@ fn an_orphan_in_a_file_is_found_without_a_keychain() {
     home.set("DD_TOKEN_STORAGE", "file");
     home.run(&["store"], SESSION).succeeds_quietly();
     let (id, file) = (installation_id(&home), key_file(&home));
-    std::fs::remove_dir_all(home.path().join(".local/state/dd-oauth")).unwrap();
+    std::fs::remove_dir_all(home.state()).unwrap();
     let list = home.run(&["key", "list"], "");
     list.succeeds_quietly();
     assert!(list.stdout.starts_with(&id) && list.stdout.contains("orphan"), "{list:?}");

@@ -30,7 +30,7 @@ fn home_with_session(stay: &str) -> (Home, Keyring) {
 }
 
 fn key_files(home: &Home) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(home.path().join(".local/share/dd-oauth"));
+    let entries = std::fs::read_dir(home.data());
     entries.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
 }
 
@@ -53,7 +53,7 @@ fn a_new_installation_puts_its_key_into_the_keychain_and_into_no_file() {
     let (home, _keyring) = home_with_session("off");
     let id = installation_id(&home);
     let key = looked_up(&home, &id).expect("secret-tool finds it");
-    let state = home.path().join(".local/state/dd-oauth");
+    let state = home.state();
     let (digits, directory) = key.split_once('\n').unwrap();
     assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     assert_eq!(directory, state.to_str().unwrap());
@@ -168,7 +168,7 @@ fn who_chose_the_file_is_not_warned_and_who_chose_the_keychain_gets_nothing_less
     home.set("DD_TOKEN_STORAGE", "keychain");
     let words = ["keychain", "there is none", "DD_TOKEN_STORAGE=file"];
     home.run(&["store"], SESSION).fails(5, &words);
-    assert!(!home.path().join(".local/state/dd-oauth/installation").exists());
+    assert!(!home.state().join("installation").exists());
     home.set("DD_TOKEN_STORAGE", "file");
     home.run(&["store"], SESSION).succeeds_quietly();
     home.set("DD_TOKEN_STORAGE", "elsewhere");

@@ -200,7 +200,7 @@ pub fn drop_from_kernel(home: &Home, id: &str) {
 
 /// The id of the installation in a home.
 pub fn installation_id(home: &Home) -> String {
-    let path = home.path().join(".local/state/dd-oauth/installation");
+    let path = home.state().join("installation");
     let text = std::fs::read_to_string(path).unwrap();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     json["id"].as_str().unwrap().to_string()

@@ -499,7 +499,7 @@ fn a_token_from_outside_is_put_on_every_request_as_it_is_then() {
     let (api, _) = Api::start();
     let mut home = Home::new();
     let site = format!("http://{}", api.0.local_addr().unwrap());
-    let configuration = home.path().join(".config/dd-oauth");
+    let configuration = home.configuration();
     std::fs::create_dir_all(&configuration).unwrap();
     let trusted = format!("trusted_sites = ['{site}']");
     std::fs::write(configuration.join("config.toml"), trusted).unwrap();

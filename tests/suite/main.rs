@@ -66,4 +66,5 @@ mod terraform;
 mod tmux;
 mod trace;
 mod trouble;
+mod windows;
 mod worker;

@@ -12,7 +12,7 @@ const PROCESSES: usize = 20;
 /// A home in which `get` may log in at `peer`, where a terminal or a variable allows it.
 fn trusting_home(peer: &Peer) -> Home {
     let home = Home::at(peer);
-    let config = home.path().join(".config/dd-oauth/config.toml");
+    let config = home.configuration().join("config.toml");
     std::fs::create_dir_all(config.parent().unwrap()).unwrap();
     std::fs::write(config, format!("trusted_sites = [{:?}]", peer.origin)).unwrap();
     home

@@ -203,5 +203,6 @@ pub fn built(directory: &str) -> PathBuf {
 
 /// A file of this repository.
 pub fn source(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    // What cargo says is a path of the machine that builds, with no drive.
+    std::path::absolute(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }

@@ -94,7 +94,7 @@ fn a_logout_without_usable_roots_forgets_the_session_all_the_same() {
 #[test]
 fn a_site_that_begins_with_a_hyphen_is_refreshed_like_any_other() {
     let mut home = Home::new();
-    let config = home.path().join(".config/dd-oauth/config.toml");
+    let config = home.configuration().join("config.toml");
     std::fs::create_dir_all(config.parent().unwrap()).unwrap();
     std::fs::write(config, "trusted_sites = ['-x.example.org']").unwrap();
     home.set("HTTPS_PROXY", "http://127.0.0.1:9");

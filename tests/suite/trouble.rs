@@ -215,7 +215,7 @@ mod at_other_times {
     #[test]
     fn a_demand_on_an_ended_session_logs_in_though_its_token_lives() {
         let (peer, mut home) = fresh();
-        let config = home.path().join(".config/dd-oauth/config.toml");
+        let config = home.configuration().join("config.toml");
         std::fs::create_dir_all(config.parent().unwrap()).unwrap();
         std::fs::write(config, format!("trusted_sites = ['{}']", peer.origin)).unwrap();
         home.set("DD_OAUTH_INTERACTIVE", "always");

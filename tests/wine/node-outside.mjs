@@ -1,6 +1,7 @@
 // Runs scripts with Node.js for programs under Wine, where there is none. It prints the address on
 // which it listens. Each connection is a run: a line of JSON (`arguments` and `environment`), then
-// standard input; back come standard output and, as the very last byte, the exit code.
+// standard input; back comes standard output in pieces, each after its length (4 bytes, the highest
+// first), and after a length of 0 the exit code in one byte.
 //
 //   WINEPREFIX=... node node-outside.mjs
 
@@ -12,7 +13,7 @@ const { WINEPREFIX } = process.env;
 
 // What Windows calls C:\a is below the prefix here.
 const translated = (text) =>
-  text.replace(/([a-z]):[\\/]\S*/gi, (path, drive) =>
+  text.replace(/\b([a-z]):[\\/](?!\/)\S*/gi, (path, drive) =>
     WINEPREFIX + '/dosdevices/' + drive.toLowerCase() + path.slice(1).replaceAll('\\', '/'),
   );
 
@@ -42,9 +43,13 @@ async function serve(socket) {
   socket.pipe(child.stdin);
   // Who is gone needs no more of it.
   socket.on('close', () => child.stdin.end());
-  child.stdout.pipe(socket, { end: false });
+  child.stdout.on('data', (piece) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(piece.length);
+    socket.write(Buffer.concat([length, piece]));
+  });
   const [code] = await once(child, 'close');
-  socket.end(Buffer.of(code ?? 1));
+  socket.end(Buffer.of(0, 0, 0, 0, code ?? 1));
 }
 
 const server = createServer({ allowHalfOpen: true }, (socket) => {

@@ -33,16 +33,16 @@ fn run() -> io::Result<i32> {
         let _ = input.shutdown(Shutdown::Write);
     });
     let mut output = io::stdout();
-    // The last byte is the exit code, so one is always held back.
-    let mut held = None;
-    let mut block = [0; 4096];
     loop {
-        let count = connection.read(&mut block)?;
-        let Some((last, rest)) = block[..count].split_last() else { break };
-        output.write_all(held.as_slice())?;
-        output.write_all(rest)?;
+        let mut length = [0; 4];
+        connection.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length);
+        if length == 0 {
+            let mut code = [0];
+            connection.read_exact(&mut code)?;
+            return Ok(code[0].into());
+        }
+        io::copy(&mut (&connection).take(length.into()), &mut output)?;
         output.flush()?;
-        held = Some(*last);
     }
-    held.map(i32::from).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }

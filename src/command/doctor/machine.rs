@@ -1,6 +1,5 @@
 //! The way to the server and back: roots, proxy, server, clock, callback ports, browser.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Finding, Verdict};
@@ -180,23 +179,15 @@ fn browser(environment: &Environment) -> Finding {
         }
     };
     let programs = browser.programs();
-    if let Some(found) = programs.iter().find_map(|program| installed(program, environment)) {
+    if let Some(found) =
+        programs.iter().find_map(|program| platform::find_program(program, environment))
+    {
         return Finding::ok(check, format!("{}, from {source}", found.display()));
     }
     let names: Vec<_> = programs.iter().map(|program| program.display().to_string()).collect();
     let text =
         format!("none of {source} is there ({}): a login prints the address", names.join(", "));
     Finding::note(check, text).remedy("install one (xdg-utils), or name it in BROWSER")
-}
-
-/// Where a program is, as the system looks for it.
-fn installed(program: &Path, environment: &Environment) -> Option<PathBuf> {
-    if program.components().count() > 1 {
-        return platform::is_program(program).then(|| program.to_path_buf());
-    }
-    let path = environment.path("PATH")?;
-    let mut places = std::env::split_paths(&path).map(|directory| directory.join(program));
-    places.find(|place| platform::is_program(place))
 }
 
 #[cfg(test)]
