@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::home::Home;
-use crate::network::leave_for_a_system_with;
+use crate::network::leave_the_mounts;
 use crate::peers::{Kind, Peer, built, source};
 
 /// The machine that it is installed on, as far as the package manager is concerned.
@@ -93,7 +93,9 @@ fn the_package_is_installed_used_for_a_login_and_removed_without_a_trace() {
 
 /// On a machine on which the package is installed. Its sessions are in the home.
 fn used_by_a_person(root: &Root, judge: &Peer) {
-    leave_for_a_system_with(&root.path("usr"));
+    leave_the_mounts();
+    let layers = format!("lowerdir={}:/usr", root.path("usr").display());
+    run(Command::new("mount").args(["-t", "overlay", "-o", &layers, "overlay", "/usr"]));
     let home = Home::at(judge);
     let run = |program: &str, arguments: &[&str], input: &str| {
         let run = home.run_program_freely(program, arguments, input);

@@ -38,14 +38,6 @@ pub fn bind(this: &Path, there: &Path) {
     run("mount", &["--bind", this.to_str().unwrap(), there.to_str().unwrap()]);
 }
 
-/// Lets the calling thread, and what it starts, see the files of `above` in `/usr`, in front of those
-/// that are there.
-pub fn leave_for_a_system_with(above: &Path) {
-    leave_the_mounts();
-    let layers = format!("lowerdir={}:/usr", above.display());
-    run("mount", &["-t", "overlay", "-o", &layers, "overlay", "/usr"]);
-}
-
 fn unshare(what: UnshareFlags) {
     // SAFETY: network and mounts, unlike descriptors, belong to no value of this process.
     unsafe { rustix::thread::unshare_unsafe(what) }
