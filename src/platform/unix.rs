@@ -1,5 +1,7 @@
 //! Linux, macOS and the BSDs.
 
+#[cfg(target_env = "musl")]
+mod allocator;
 mod keyboard;
 mod syncing;
 
