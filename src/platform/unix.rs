@@ -5,10 +5,11 @@ mod allocator;
 mod keyboard;
 mod syncing;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::fs::{Dir, Mode, OFlags};
+use rustix::io::{FdFlags, fcntl_setfd, retry_on_intr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use keyboard::Keyboard;
@@ -412,6 +413,24 @@ pub(super) fn leave_caller(kept: &[RawFd]) -> io::Result<Vec<File>> {
         files.push(unsafe { File::from_raw_fd(*descriptor) });
     }
     Ok(files)
+}
+
+/// The names in a directory. The C library would map memory for that and give it back.
+///
+/// # Errors
+/// Where it is not there, is no directory, or cannot be read.
+pub fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let listing = retry_on_intr(|| rustix::fs::open(directory, flags, Mode::empty()))?;
+    let mut names = Vec::new();
+    for entry in Dir::new(listing)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
 }
 
 /// Descriptors of this process, and the one by which they were listed, which is closed by now.

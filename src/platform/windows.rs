@@ -5,8 +5,10 @@ mod interrupts;
 mod keyboard;
 mod programs;
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
@@ -77,6 +79,14 @@ pub fn directories_of_earlier_tools(
     pup.push(directories(environment)?.config.with_file_name("pup"));
     pup.dedup();
     Ok(EarlierDirectories { seed: profile.join(".datadog"), pup })
+}
+
+/// The names in a directory.
+///
+/// # Errors
+/// Where it is not there, is no directory, or cannot be read.
+pub fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 /// Waits until standard input has something to read or has ended, by trying it on a thread: a

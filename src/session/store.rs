@@ -12,7 +12,7 @@ use super::{
     io_error,
 };
 use crate::lock::Lock;
-use crate::platform::Privacy;
+use crate::platform::{self, Privacy};
 use crate::site::{Site, SiteName};
 
 /// A session file is a few hundred bytes and two tokens.
@@ -128,14 +128,13 @@ impl<'a> SessionStore<'a> {
     /// Where the directory cannot be read.
     pub fn names(&self) -> Result<Vec<SessionName>, StorageError> {
         let directory = self.installation.sessions_directory();
-        let entries = match std::fs::read_dir(&directory) {
-            Ok(entries) => entries,
+        let files = match platform::names_in(&directory) {
+            Ok(files) => files,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(io_error("list", &directory)(error)),
         };
         let mut names = Vec::new();
-        for entry in entries {
-            let file = entry.map_err(io_error("list", &directory))?.file_name();
+        for file in files {
             let Some(stem) = file.to_str().and_then(|file| file.strip_suffix(".session")) else {
                 continue;
             };

@@ -57,7 +57,7 @@ impl Row {
     pub fn of_difference(what: &str, ours: &[f64], name: &str, beside: &[f64], aim: &str) -> Self {
         let differences = ours.iter().zip(beside).map(|(ours, beside)| ours - beside).collect();
         let mut row = Self::of(what, ours, name, beside, aim);
-        row.ratio = format!("+ {} ms", Sample::of(differences));
+        row.ratio = format!("{} ms more", Sample::of(differences));
         row
     }
 

@@ -48,7 +48,7 @@ fn row(programs: &Programs, what: &str, peer: &Peer) -> Row {
     let empty = Path::new("/dev/null");
     let [ours, curl] =
         in_turn(ROUNDS, [&mut || time(&mut ours, empty), &mut || time(&mut curl, empty)]);
-    Row::of_difference(what, &ours, "`curl`", &curl, "≤ + 5 ms")
+    Row::of_difference(what, &ours, "`curl`", &curl, "≤ 5 ms more")
 }
 
 /// A home with a session at `peer`, and what that was made of.
