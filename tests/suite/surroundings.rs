@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::net::TcpListener;
 
+use serde_json::json;
+
 use crate::home::Home;
 use crate::peers::{Kind, Peer};
 
@@ -111,5 +113,20 @@ fn a_server_that_is_down_costs_no_session() {
     peer.stop();
     home.run(&[], "get\n").fails(4, &["could not reach 127.0.0.1", "refused"]);
     assert_eq!(home.status()["renewable"], true);
-    assert!(home.status()["trouble"].as_str().unwrap().contains("could not reach"));
+}
+
+#[test]
+fn a_server_that_asks_for_patience_is_left_alone_and_the_status_says_so() {
+    let peer = Peer::start(Kind::Demo);
+    let home = Home::at(&peer);
+    home.log_in();
+    home.make_stale();
+    let fault = json!({"endpoint": "token", "kind": "status", "status": 503, "headers": {"Retry-After": "600"}});
+    peer.fault(&fault);
+    home.run(&[], "get\n").fails(4, &["503"]);
+    peer.mend();
+    home.run(&[], "get\n").fails(4, &["503", "the next attempt"]);
+    let status = home.status();
+    assert_eq!(status["renewable"], true);
+    assert!(status["trouble"].as_str().unwrap().contains("503"), "{status}");
 }
