@@ -45,6 +45,8 @@ impl Machine {
             "--listen-address=127.0.0.1",
             "--bind-interfaces",
             "--address=/datadoghq.eu/127.0.0.1",
+            // It knows that there are no addresses of another kind.
+            "--local=/datadoghq.eu/",
         ];
         let mut command = home.any_program(Path::new("dnsmasq"), &flags);
         let name_server = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
@@ -89,14 +91,18 @@ fn a_static_program_loads_nothing_of_the_system_for_names() {
     let root = machine.home.path().join("root");
     let libraries = root.join("lib/x86_64-linux-gnu");
     let home = root.join(machine.home.path().strip_prefix("/").unwrap());
-    for directory in [&libraries, &home, &root.join("proc"), &root.join("etc")] {
+    let system = ["proc", "dev"];
+    let directories = system.map(|name| root.join(name));
+    for directory in directories.iter().chain([&libraries, &home, &root.join("etc")]) {
         std::fs::create_dir_all(directory).unwrap();
     }
     for module in ["libc.so.6", "libnss_files.so.2", "libnss_dns.so.2", "libnss_resolve.so.2"] {
         std::fs::write(libraries.join(module), "of another system").unwrap();
     }
     bind(machine.home.path(), &home);
-    bind(Path::new("/proc"), &root.join("proc"));
+    for name in system {
+        bind(&Path::new("/").join(name), &root.join(name));
+    }
     bind(&machine.home.path().join("etc"), &root.join("etc"));
     std::fs::copy(env!("CARGO_BIN_EXE_dd-oauth"), root.join("dd-oauth")).unwrap();
 
