@@ -46,6 +46,9 @@ mod licences;
 mod lifecycle;
 mod live;
 mod login;
+// The clock that it puts forward is one of Linux.
+#[cfg(target_os = "linux")]
+mod login_limit;
 mod names;
 mod network;
 mod one_login;
