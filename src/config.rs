@@ -342,7 +342,7 @@ fn key_settings(environment: &Environment) -> Result<KeySettings, ConfigError> {
         },
     };
     let patience = Patience { limit: KEYCHAIN_LIMIT, notice: None };
-    Ok(KeySettings { place, named_file, kernel_stay, patience })
+    Ok(KeySettings { place, named_file, kernel_stay, memory: None, patience })
 }
 
 fn absolute(

@@ -45,6 +45,7 @@ impl Broker<'_> {
         let Some(origin) = installation.key_origin() else { return };
         self.terminal.trace(|| match (origin, installation.key_home()) {
             (KeyOrigin::HandedOn, _) => "the sealing key was handed on by who started this".into(),
+            (KeyOrigin::Memory, _) => "the sealing key was still in memory".into(),
             (KeyOrigin::Kernel, _) => "the sealing key came from the kernel's keyring".into(),
             (KeyOrigin::Home { took }, Ok(home)) => {
                 let limit = self.config.paths.key.patience.limit.as_secs();

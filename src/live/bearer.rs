@@ -12,6 +12,7 @@ use crate::config::{Config, Environment};
 use crate::error::{Error, ExitKind};
 use crate::protocol::{Answer, EraseRequest, Erasure, GetRequest, Target};
 use crate::secret::AccessToken;
+use crate::session::KeyMemory;
 use crate::terminal::Terminal;
 use crate::trace::Trace;
 
@@ -85,7 +86,9 @@ pub struct Bearer {
 impl Bearer {
     /// Of the session that `target` means.
     #[must_use]
-    pub fn start(target: Target, config: Config) -> Self {
+    pub fn start(target: Target, mut config: Config) -> Self {
+        // A keychain that locks, as it may at night, must not end a run that began when it was open.
+        config.paths.key.memory = Some(KeyMemory::default());
         let (orders, received) = mpsc::channel();
         let shared = Arc::new(Mutex::new(Shared::default()));
         let clock = Clock::system();

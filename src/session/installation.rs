@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::key::{self, KeyHome, KeyPlace, WrittenKey};
+use super::key_memory::KeyMemory;
 use super::keychain::{KeychainError, Patience};
 use super::seal::{SealingKey, hex};
 use super::{StorageError, durable};
@@ -36,6 +37,8 @@ pub struct KeySettings {
     pub named_file: Option<PathBuf>,
     /// How long the kernel keeps a key that was read from the keychain; nothing where it may not.
     pub kernel_stay: Option<Duration>,
+    /// Where this process itself keeps a key that it read from the keychain, if it does.
+    pub memory: Option<KeyMemory>,
     /// How long the keychain is waited for.
     pub patience: Patience,
 }
@@ -52,6 +55,8 @@ pub struct Installation {
 pub enum KeyOrigin {
     /// Whoever started this process had it.
     HandedOn,
+    /// This process had read it before.
+    Memory,
     /// The kernel kept a copy.
     Kernel,
     /// It was read where it rests.
@@ -168,8 +173,7 @@ impl Installation {
     #[must_use]
     pub fn has_copy_in_kernel(&self) -> bool {
         let found = kernel_keyring::find(&kernel_name(&self.identity.id)).map(SealingKey::new);
-        self.paths.key.kernel_stay.is_some()
-            && found.is_some_and(|key| key.fingerprint() == self.identity.fingerprint)
+        self.paths.key.kernel_stay.is_some() && found.is_some_and(|key| self.identity.has(&key))
     }
 
     /// The same for one who only looks: no copy of the key is put into the kernel.
@@ -191,7 +195,7 @@ impl Installation {
     /// Takes over a key that was handed on, so that it need not be read; another one is ignored.
     pub fn take_key(&self, handed_on: Zeroizing<[u8; 32]>) {
         let key = SealingKey::new(handed_on);
-        if key.fingerprint() == self.identity.fingerprint {
+        if self.identity.has(&key) {
             let _ = self.key.set((key, KeyOrigin::HandedOn));
         }
     }
@@ -228,19 +232,38 @@ impl Installation {
 
     fn read_key(&self, identity: &Identity) -> Result<(SealingKey, KeyOrigin), StorageError> {
         let home = self.home_of(identity)?;
-        let stay = self.paths.key.kernel_stay.filter(|_| home.place() == KeyPlace::Keychain);
-        let fits = |key: &SealingKey| key.fingerprint() == identity.fingerprint;
+        let in_keychain = home.place() == KeyPlace::Keychain;
+        let stay = self.paths.key.kernel_stay.filter(|_| in_keychain);
+        let memory = self.paths.key.memory.as_ref().filter(|_| in_keychain);
+        if let Some(key) = memory.and_then(KeyMemory::recall).filter(|key| identity.has(key)) {
+            return Ok((key, KeyOrigin::Memory));
+        }
+        let (key, origin) = self.read_key_outside(&home, stay, identity)?;
+        if let Some(memory) = memory {
+            memory.hold(&key);
+        }
+        Ok((key, origin))
+    }
+
+    /// Reads the key from the kernel, where that may keep it for a `stay`, or from its home.
+    fn read_key_outside(
+        &self,
+        home: &KeyHome,
+        stay: Option<Duration>,
+        identity: &Identity,
+    ) -> Result<(SealingKey, KeyOrigin), StorageError> {
         let name = kernel_name(&identity.id);
         if stay.is_some()
-            && let Some(key) = kernel_keyring::find(&name).map(SealingKey::new).filter(fits)
+            && let Some(key) = kernel_keyring::find(&name).map(SealingKey::new)
+            && identity.has(&key)
         {
             return Ok((key, KeyOrigin::Kernel));
         }
         let started = Instant::now();
         let installation = self.paths.state_directory.join(FILE);
-        let key = key::read(&home, &installation)?;
+        let key = key::read(home, &installation)?;
         let took = started.elapsed();
-        if !fits(&key) {
+        if !identity.has(&key) {
             return Err(StorageError::WrongKey { key: home.to_string(), installation });
         }
         if let Some(stay) = stay {
@@ -285,7 +308,7 @@ impl Installation {
         key::write(&to, &written)?;
         let path = self.paths.state_directory.join(FILE);
         let kept = key::read(&to, &path)?;
-        if kept.fingerprint() != identity.fingerprint {
+        if !identity.has(&kept) {
             return Err(StorageError::WrongKey { key: to.to_string(), installation: path });
         }
         let (id, was) = (identity.id.clone(), identity.key);
@@ -322,6 +345,11 @@ impl Installation {
 }
 
 impl Identity {
+    /// Whether `key` is the one of this installation.
+    fn has(&self, key: &SealingKey) -> bool {
+        key.fingerprint() == self.fingerprint
+    }
+
     fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an identity is plain data")
     }
@@ -450,6 +478,7 @@ mod tests {
                 place: Some(KeyPlace::File),
                 named_file: None,
                 kernel_stay: None,
+                memory: None,
                 patience: Patience { limit: Duration::from_secs(3), notice: None },
             },
         }

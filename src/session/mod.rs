@@ -11,6 +11,7 @@ mod installation;
 mod journal;
 mod key;
 mod key_copies;
+mod key_memory;
 mod key_pairs;
 mod keychain;
 mod login_outcome;
@@ -39,6 +40,7 @@ pub use installation::{Installation, InstallationPaths, KeyOrigin, KeySettings, 
 pub use journal::{Announcement, Journal, SecuredReply};
 pub use key::{KeyHome, KeyPlace};
 pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
+pub use key_memory::KeyMemory;
 pub use key_pairs::{KeyPair, KeyPairs};
 pub use keychain::{Keychain, KeychainError, Patience};
 pub use login_outcome::{LoginFailure, LoginOutcome, LoginVerdict};

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 use crate::exec::on_a_terminal;
 use crate::home::{Home, eventually, finish, start};
+#[cfg(target_os = "linux")]
+use crate::keyring::Keyring;
 use crate::peers::{Kind, Peer};
 
 /// Longer than anything here takes; a read that lasts as long has hung.
@@ -406,6 +408,31 @@ fn tokens_run_out_and_no_request_fails() {
     let refreshes = peer.refreshes();
     assert!((2..=4).contains(&refreshes.len()), "{refreshes:?}");
     assert!(refreshes.iter().all(|refresh| refresh.status == 200), "{refreshes:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_keychain_that_locks_under_way_fails_no_request() {
+    let peer = Peer::start_with(Kind::Demo, &["--access-ttl", "5"]);
+    let mut home = Home::at(&peer);
+    let keyring = Keyring::start(&mut home);
+    home.set("DD_OAUTH_KERNEL_KEYRING", "off");
+    home.log_in();
+    let live = Live::start(&home);
+    let ask = || {
+        let answer = live.request("GET /api/v2/current_user", "");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    };
+    ask();
+    keyring.lock(&home);
+    home.run(&["get"], "").fails(5, &["locked"]);
+    // The first may have begun before.
+    let renewed = peer.refreshes().len() + 2;
+    eventually("a renewal while the keychain is locked", || {
+        ask();
+        peer.refreshes().len() >= renewed
+    });
+    ask();
 }
 
 #[test]
