@@ -13,13 +13,12 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::broker::Original;
 use crate::config::Flags;
 use crate::error::{Error, ExecError};
-use crate::program::{InheritedKeys, VariableName};
+use crate::names::{OrgLabel, OrgUuid};
 use crate::protocol::Dialect;
 use crate::protocol::format::Format;
 use crate::scope::Scopes;
-use crate::session::{OrgLabel, OrgUuid};
-use crate::shell::Shell;
 use crate::site::SiteName;
+use crate::variables::{InheritedKeys, Shell, VariableName};
 
 /// What a command line asks for.
 pub enum Invocation {
@@ -283,7 +282,7 @@ pub enum Verb {
     /// Say where sealing keys rest, move or forget them
     Key {
         #[command(subcommand)]
-        action: KeyAction,
+        action: SealingKeyAction,
     },
     /// Look for all that could be wrong with this machine and this account, and change nothing
     Doctor(JsonFlag),
@@ -458,7 +457,7 @@ pub enum ImportSource {
 }
 
 #[derive(Subcommand)]
-pub enum KeyAction {
+pub enum SealingKeyAction {
     /// List the sealing keys of this user, and which of them are still in use
     List,
     /// Move this installation's sealing key into the keychain or into a file

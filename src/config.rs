@@ -2,7 +2,6 @@
 //!
 //! No configuration is read from the working directory.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,60 +9,16 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::error::ExitKind;
-use crate::platform::{self, Privacy};
-use crate::session::{InstallationPaths, KeyPlace, KeySettings, OrgLabel, Patience};
+use crate::environment::{Environment, VariableError};
+use crate::exit::ExitKind;
+use crate::names::OrgLabel;
+use crate::platform::{self, NoHome, Privacy};
+use crate::session::{InstallationPaths, KeyPlace, KeySettings, KeychainTimeout};
 use crate::site::{Site, SiteError, SiteName};
+use crate::terminal::Interactive;
 
 const STORAGE: &str = "DD_TOKEN_STORAGE";
 const KERNEL_KEYRING: &str = "DD_OAUTH_KERNEL_KEYRING";
-
-/// The environment variables of a process, handed in.
-pub struct Environment(Box<Variables>);
-
-type Variables = dyn Fn(&str) -> Option<OsString>;
-
-impl Environment {
-    /// That of this process.
-    #[must_use]
-    pub fn process() -> Self {
-        Self(Box::new(|name| std::env::var_os(name)))
-    }
-
-    /// A made-up one.
-    #[must_use]
-    pub fn of(variables: &[(&str, &str)]) -> Self {
-        let variables: Vec<_> =
-            variables.iter().map(|(name, value)| ((*name).to_string(), (*value).into())).collect();
-        Self(Box::new(move |name| {
-            variables
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value): &(_, OsString)| value.clone())
-        }))
-    }
-
-    /// The value of a variable; an empty one counts as unset.
-    #[must_use]
-    pub fn path(&self, name: &str) -> Option<PathBuf> {
-        (self.0)(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-    }
-
-    /// The value of a variable as text; an empty one counts as unset.
-    ///
-    /// # Errors
-    /// Where it is not UTF-8: taken as unset, it would let another session be meant.
-    pub fn text(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
-        let Some(path) = self.path(variable) else { return Ok(None) };
-        match path.into_os_string().into_string() {
-            Ok(text) => Ok(Some(text)),
-            Err(value) => {
-                let why = format!("{} is not UTF-8", value.display());
-                Err(ConfigError::BadVariable { variable, why })
-            }
-        }
-    }
-}
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,53 +48,13 @@ pub struct Setting<T> {
     pub source: Source,
 }
 
-/// Whether we may ask a person.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Interactive {
-    /// Where one can see it.
-    #[default]
-    Auto,
-    Never,
-    Always,
-}
-
-impl Interactive {
-    /// As it is written in a configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Never => "never",
-            Self::Always => "always",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "auto" => Some(Self::Auto),
-            "never" => Some(Self::Never),
-            "always" => Some(Self::Always),
-            _ => None,
-        }
-    }
-}
-
-/// The platform's places for the files of one user.
-#[derive(Clone, Debug)]
-pub struct Directories {
-    pub state: PathBuf,
-    pub data: PathBuf,
-    pub config: PathBuf,
-}
-
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("there is no home directory: set {}", .0)]
-    NoHome(&'static str),
-    #[error("{variable} is {value:?}, which is not an absolute path")]
-    NotAbsolute { variable: &'static str, value: PathBuf },
+    #[error(transparent)]
+    NoHome(#[from] NoHome),
+    #[error(transparent)]
+    Variable(#[from] VariableError),
     #[error("{variable} cannot be used: {why}")]
     BadVariable { variable: &'static str, why: String },
     #[error("{} cannot be used: {why}", .path.display())]
@@ -183,7 +98,7 @@ impl Config {
     /// Where a variable has a value that means nothing.
     pub fn read(flags: Flags, environment: &Environment) -> Result<Self, ConfigError> {
         let directories = platform::directories(environment)?;
-        let state = absolute(environment, "DD_OAUTH_STATE_DIR")?;
+        let state = environment.absolute_path("DD_OAUTH_STATE_DIR")?;
         let paths = InstallationPaths {
             state_directory: state.unwrap_or(directories.state),
             data_directory: directories.data,
@@ -326,7 +241,7 @@ fn key_settings(environment: &Environment) -> Result<KeySettings, ConfigError> {
             return Err(bad(STORAGE, format!("{text:?} is unknown; give keychain or file")));
         }
     };
-    let named_file = absolute(environment, "DD_OAUTH_KEY_FILE")?;
+    let named_file = environment.absolute_path("DD_OAUTH_KEY_FILE")?;
     if named_file.is_some() && place == Some(KeyPlace::Keychain) {
         return Err(bad(STORAGE, "it says keychain, and DD_OAUTH_KEY_FILE names a file".into()));
     }
@@ -341,18 +256,8 @@ fn key_settings(environment: &Environment) -> Result<KeySettings, ConfigError> {
             }
         },
     };
-    let patience = Patience { limit: KEYCHAIN_LIMIT, notice: None };
-    Ok(KeySettings { place, named_file, kernel_stay, memory: None, patience })
-}
-
-fn absolute(
-    environment: &Environment,
-    variable: &'static str,
-) -> Result<Option<PathBuf>, ConfigError> {
-    match environment.path(variable) {
-        Some(value) if !value.is_absolute() => Err(ConfigError::NotAbsolute { variable, value }),
-        path => Ok(path),
-    }
+    let timeout = KeychainTimeout { limit: KEYCHAIN_LIMIT, notice: None };
+    Ok(KeySettings { place, named_file, kernel_stay, memory: None, timeout })
 }
 
 fn setting<T>(

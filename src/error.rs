@@ -3,61 +3,21 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use crate::broker::BrokerError;
 use crate::config::ConfigError;
+use crate::environment::VariableError;
+use crate::exit::ExitKind;
+use crate::http_client::HttpError;
+use crate::import::ImportError;
 use crate::lock::LockError;
-use crate::oauth::{HttpError, LoginError};
+use crate::oauth::LoginError;
+use crate::platform::NoHome;
 use crate::protocol::RequestError;
 use crate::protocol::docker::DockerError;
 use crate::scope::ScopeError;
-use crate::session::{ForgetKeyError, ImportError, KeychainError, StorageError};
-use crate::shell::NotExpressible;
+use crate::session::{ForgetKeyError, KeychainError, StorageError};
 use crate::site::SiteError;
-
-/// The exit codes of `dd-oauth`; `protocol.md` promises them to callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExitKind {
-    /// Anything without a code of its own.
-    Other,
-    /// The command line or the request is malformed.
-    Usage,
-    /// Only a login by a person helps.
-    LoginRequired,
-    /// The same call may succeed later: network, server, lock deadline.
-    Temporary,
-    /// The disk, the key, or what is stored.
-    Storage,
-    /// Refused for safety.
-    Refused,
-    /// `exec` has nothing to give to its program, and did not start it.
-    NotPrepared,
-    /// The program of `exec` is there and cannot be run.
-    NotExecutable,
-    /// The program of `exec` is not there.
-    NoProgram,
-}
-
-impl ExitKind {
-    /// The process exit code.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Other => 1,
-            Self::Usage => 2,
-            Self::LoginRequired => 3,
-            Self::Temporary => 4,
-            Self::Storage => 5,
-            Self::Refused => 6,
-            // As `env` of POSIX.
-            Self::NotPrepared => 125,
-            Self::NotExecutable => 126,
-            Self::NoProgram => 127,
-        }
-    }
-}
+use crate::variables::NotExpressible;
 
 /// Any failure of a command. Each layer has its own error; this joins them for `main`.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +58,8 @@ pub enum Error {
     #[error("could not write to {}: {source}", .path.display())]
     NotHandedOver { path: PathBuf, source: std::io::Error },
     /// What `dd-oauth doctor` found, and told on standard output.
-    #[error("{}", told_of(*.problems))]
-    Unwell { problems: usize, kind: ExitKind },
+    #[error("{}", describe(*.problems))]
+    DoctorProblems { problems: usize, kind: ExitKind },
     /// What docker is told on standard output.
     #[error(transparent)]
     Docker(#[from] DockerError),
@@ -111,10 +71,22 @@ pub enum Error {
     Input(std::io::Error),
 }
 
-fn told_of(problems: usize) -> String {
+fn describe(problems: usize) -> String {
     match problems {
         1 => "there is a problem; the report has its remedy".into(),
         several => format!("there are {several} problems; the report has their remedies"),
+    }
+}
+
+impl From<VariableError> for Error {
+    fn from(error: VariableError) -> Self {
+        Self::Config(error.into())
+    }
+}
+
+impl From<NoHome> for Error {
+    fn from(error: NoHome) -> Self {
+        Self::Config(error.into())
     }
 }
 
@@ -138,7 +110,7 @@ impl Error {
             | Self::Scope(_)
             | Self::ForgetKey(_)
             | Self::NotExpressible(_) => ExitKind::Usage,
-            Self::Unwell { kind, .. } => *kind,
+            Self::DoctorProblems { kind, .. } => *kind,
             Self::KeychainUnseen(_) => ExitKind::Storage,
             Self::Config(error) => error.kind(),
             Self::Site(error) => error.kind(),

@@ -13,7 +13,7 @@ use fs2::FileExt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Deadline, Timestamp};
-use crate::error::ExitKind;
+use crate::exit::ExitKind;
 use crate::platform;
 
 /// The first pause between two looks at a taken lock; doubled up to [`LONGEST_PAUSE`].

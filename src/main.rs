@@ -4,9 +4,8 @@ use std::process::ExitCode;
 
 use dd_oauth::cli::Invocation;
 use dd_oauth::clock::Clock;
-use dd_oauth::command;
-use dd_oauth::config::Environment;
-use dd_oauth::platform;
+use dd_oauth::environment::Environment;
+use dd_oauth::{command, platform};
 
 fn main() -> ExitCode {
     platform::forbid_memory_dumps();

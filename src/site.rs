@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::error::ExitKind;
+use crate::exit::ExitKind;
 
 /// One of Datadog's regions.
 #[derive(Debug, PartialEq, Eq)]

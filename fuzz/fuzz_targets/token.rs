@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
+use dd_oauth::names::ClientId;
 use dd_oauth::oauth::read_refresh_reply;
 use dd_oauth::secret::RefreshToken;
-use dd_oauth::session::ClientId;
 use dd_oauth::site::Site;
 use dd_oauth_fuzz::{check_message, reply, string_of};
 use libfuzzer_sys::fuzz_target;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dd_oauth::oauth::Reply;
+use dd_oauth::http_client::Reply;
 use dd_oauth::site::Site;
 use serde_json::value::RawValue;
 use url::Url;

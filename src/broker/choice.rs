@@ -7,10 +7,10 @@ use super::traced::named_by;
 use super::{Broker, BrokerError};
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::names::{OrgLabel, SessionName};
 use crate::protocol::Target;
 use crate::session::{
-    Choice, Installation, Journal, OrgLabel, Outcome, Refusal, Session, SessionName, SessionStore,
-    TokenDigest, Verdict,
+    Choice, Installation, Journal, Outcome, Refusal, Session, SessionStore, TokenDigest, Verdict,
 };
 use crate::site::{self, Site, SiteError, SiteName};
 

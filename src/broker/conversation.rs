@@ -6,19 +6,21 @@ use oauth2::RedirectUrl;
 
 use super::Broker;
 use super::choice::shown;
-use super::login::{LoggedIn, LoginWish};
+use super::login::{LoggedIn, LoginOptions};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
+use crate::http_client::Http;
 use crate::lock::Lock;
+use crate::names::{ClientId, OrgLabel, OrgUuid, SessionName};
 use crate::oauth::{
-    self, Ask, Authorization, CallbackListener, Grant, Http, LoginError, Opened, Opening, Page,
-    Redirect, Returned, TokenError, WaitingBrowser, redirect_uri,
+    self, Ask, Authorization, CallbackListener, Grant, LoginError, Opened, Opening, Page, Redirect,
+    Returned, TokenError, WaitingBrowser, redirect_uri,
 };
 use crate::platform::Keyboard;
 use crate::scope::Scopes;
 use crate::session::{
-    Access, ClientId, Generation, Installation, Lifetime, OrgLabel, OrgUuid, RefusedScopes,
-    Registration, Registrations, Renewal, Session, SessionName, SessionStore,
+    Access, Generation, Installation, Lifetime, RefusedScopes, Registration, Registrations,
+    Renewal, Session, SessionStore,
 };
 use crate::site::{Site, SiteName};
 use crate::terminal::PastedLines;
@@ -35,10 +37,10 @@ const NEXT_LOOK: Duration = Duration::from_millis(250);
 const MOST_REFUSALS: u32 = 8;
 
 /// A login that is under way.
-pub struct Conversation<'a> {
+pub struct LoginFlow<'a> {
     broker: &'a Broker<'a>,
     installation: &'a Installation,
-    wish: &'a LoginWish,
+    wish: &'a LoginOptions,
     site: Site,
     /// The organization that has to come back, if it is known.
     org_uuid: Option<OrgUuid>,
@@ -61,12 +63,12 @@ enum Next {
     Offer(Scopes),
 }
 
-impl<'a> Conversation<'a> {
+impl<'a> LoginFlow<'a> {
     /// With `replaced`, the session in whose place the new one will come.
     pub fn new(
         broker: &'a Broker<'a>,
         installation: &'a Installation,
-        wish: &'a LoginWish,
+        wish: &'a LoginOptions,
         replaced: Option<Session>,
         deadline: Deadline,
     ) -> Self {

@@ -5,9 +5,9 @@ use super::keeping::{LoggedOut, WRITE_LIMIT};
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::lock::Lock;
+use crate::names::SessionName;
 use crate::session::{
-    Installation, KeyCopies, KeyHome, KeyPlace, Registrations, SessionName, SessionStore,
-    StorageError,
+    Installation, KeyCopies, KeyHome, KeyPlace, Registrations, SessionStore, StorageError,
 };
 use crate::site::Site;
 

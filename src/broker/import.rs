@@ -4,12 +4,11 @@ use super::Broker;
 use super::keeping::WRITE_LIMIT;
 use crate::clock::Deadline;
 use crate::error::Error;
+use crate::import::{EarlierSession, EarlierSessions, ImportError};
 use crate::lock::Lock;
+use crate::names::SessionName;
 use crate::platform;
-use crate::session::{
-    EarlierSession, EarlierSessions, Generation, ImportError, Installation, Keychain,
-    Registrations, SessionName, SessionStore,
-};
+use crate::session::{Generation, Installation, Keychain, Registrations, SessionStore};
 use crate::site::{Site, SiteName};
 
 /// What becomes of a session where it was.
@@ -21,7 +20,7 @@ pub enum Original {
 
 /// How a session is taken over.
 #[derive(Clone, Copy, Debug)]
-pub struct ImportWish {
+pub struct ImportOptions {
     pub original: Original,
     /// Whether it may take the place of another one of the same name.
     pub replace: bool,
@@ -54,7 +53,7 @@ impl Broker<'_> {
     /// # Errors
     /// Where its site is not trusted, there is another session of its name, the tool has renewed
     /// it meanwhile, or something cannot be written.
-    pub fn take_over(&self, earlier: &EarlierSession, wish: ImportWish) -> Result<(), Error> {
+    pub fn take_over(&self, earlier: &EarlierSession, wish: ImportOptions) -> Result<(), Error> {
         let name = &earlier.name;
         self.ensure_storable(&SiteName::Site(name.site.clone()))?;
         let installation = self.installation_to_write()?;
@@ -104,6 +103,6 @@ impl Broker<'_> {
     }
 
     fn keychain(&self) -> Keychain {
-        Keychain::with(self.config.paths.key.patience)
+        Keychain::with(self.config.paths.key.timeout)
     }
 }

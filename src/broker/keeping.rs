@@ -7,12 +7,12 @@ use super::renewal::{last_attempt, uncommitted};
 use super::{Broker, BrokerError};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
+use crate::http_client::{Http, HttpError, block_on};
 use crate::lock::Lock;
-use crate::oauth::{self, Http, HttpError, TokenHint};
+use crate::names::SessionName;
+use crate::oauth::{self, TokenHint};
 use crate::protocol::{EraseRequest, Erasure, Expiry, StoreRequest};
-use crate::session::{
-    Access, Generation, Installation, Lifetime, Renewal, Session, SessionName, SessionStore,
-};
+use crate::session::{Access, Generation, Installation, Lifetime, Renewal, Session, SessionStore};
 use crate::site::SiteName;
 
 /// How long a write waits for the refresh that may be under way.
@@ -185,9 +185,8 @@ impl Broker<'_> {
         let site = &session.name.site;
         let mut not_revoked = Vec::new();
         for (hint, token) in tokens {
-            let revoked = Http::for_site(site, self.environment).and_then(|http| {
-                oauth::block_on(oauth::revoke(&http, site, client_id, token, hint))?
-            });
+            let revoked = Http::for_site(site, self.environment)
+                .and_then(|http| block_on(oauth::revoke(&http, site, client_id, token, hint))?);
             not_revoked.extend(revoked.err().map(|error| (hint, error.into())));
         }
         not_revoked

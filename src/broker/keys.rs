@@ -3,8 +3,9 @@
 use super::choice::{Wanted, shown};
 use super::{Broker, BrokerError};
 use crate::error::Error;
-use crate::protocol::{KeyAnswer, StoreKeysRequest, Target};
-use crate::session::{Choice, Installation, KeyPair, KeyPairs, SessionName, SessionStore};
+use crate::names::SessionName;
+use crate::protocol::{ApiKeysAnswer, StoreApiKeysRequest, Target};
+use crate::session::{ApiKeyStore, ApiKeys, Choice, Installation, SessionStore};
 use crate::site::SiteName;
 
 impl Broker<'_> {
@@ -12,33 +13,33 @@ impl Broker<'_> {
     ///
     /// # Errors
     /// Where there is none, several fit, or the store cannot be read.
-    pub fn get_keys(&self, target: &Target) -> Result<KeyAnswer, Error> {
+    pub fn get_api_keys(&self, target: &Target) -> Result<ApiKeysAnswer, Error> {
         let wanted = self.wanted(target);
         let missing =
-            |site: &SiteName| BrokerError::NoKeyPair { name: shown(site, wanted.org.as_ref()) };
+            |site: &SiteName| BrokerError::NoApiKeys { name: shown(site, wanted.org.as_ref()) };
         let Some(installation) = Installation::open(&self.config.paths)? else {
             return Err(missing(&wanted.site_or_default()).into());
         };
-        let pairs = KeyPairs::of(&installation);
+        let pairs = ApiKeyStore::of(&installation);
         let pair = match chosen(&pairs, &wanted)? {
             Some(name) => pairs.load(&name)?,
             None => None,
         };
-        let Some(KeyPair { name, api_key, app_key }) = pair else {
+        let Some(ApiKeys { name, api_key, app_key }) = pair else {
             return Err(missing(&wanted.site_of_new_session(&installation)?).into());
         };
         let (site, api_url) = (name.site.to_string(), name.site.api_url());
-        Ok(KeyAnswer { api_key, app_key, site, api_url, org: name.org })
+        Ok(ApiKeysAnswer { api_key, app_key, site, api_url, org: name.org })
     }
 
     /// Stores a key pair, in the place of the one that `request` means, or as a new one.
     ///
     /// # Errors
     /// Where the site is not trusted, several fit, or it cannot be written.
-    pub fn store_keys(&self, request: StoreKeysRequest) -> Result<(), Error> {
+    pub fn store_api_keys(&self, request: StoreApiKeysRequest) -> Result<(), Error> {
         let wanted = self.wanted(&request.target);
         let installation = self.installation_to_write()?;
-        let pairs = KeyPairs::of(&installation);
+        let pairs = ApiKeyStore::of(&installation);
         let name = if let Some(name) = chosen(&pairs, &wanted)? {
             name
         } else {
@@ -52,7 +53,7 @@ impl Broker<'_> {
             }
         };
         let lock = self.lock(&SessionStore::of(&installation), &name, "store")?;
-        let pair = KeyPair { name, api_key: request.api_key, app_key: request.app_key };
+        let pair = ApiKeys { name, api_key: request.api_key, app_key: request.app_key };
         Ok(pairs.save(&lock, &pair)?)
     }
 
@@ -60,9 +61,9 @@ impl Broker<'_> {
     ///
     /// # Errors
     /// Where several fit, or it cannot be removed.
-    pub fn erase_keys(&self, target: &Target) -> Result<Option<SessionName>, Error> {
+    pub fn erase_api_keys(&self, target: &Target) -> Result<Option<SessionName>, Error> {
         let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(None) };
-        let pairs = KeyPairs::of(&installation);
+        let pairs = ApiKeyStore::of(&installation);
         let Some(name) = chosen(&pairs, &self.wanted(target))? else { return Ok(None) };
         let lock = self.lock(&SessionStore::of(&installation), &name, "erase")?;
         pairs.forget(&lock, &name)?;
@@ -70,7 +71,7 @@ impl Broker<'_> {
     }
 }
 
-fn chosen(pairs: &KeyPairs<'_>, wanted: &Wanted) -> Result<Option<SessionName>, Error> {
+fn chosen(pairs: &ApiKeyStore<'_>, wanted: &Wanted) -> Result<Option<SessionName>, Error> {
     match pairs.choose(wanted.site.as_ref(), wanted.org.as_ref())? {
         Choice::Session(name, _) => Ok(Some(name)),
         Choice::None => Ok(None),

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use super::choice::Wanted;
-use super::conversation::Conversation;
+use super::conversation::LoginFlow;
 use super::freshness::Need;
 use super::{Broker, BrokerError};
 use crate::clock::Deadline;
-use crate::config::{Config, Environment};
+use crate::config::Config;
+use crate::environment::Environment;
 use crate::error::Error;
-use crate::oauth::{self, Browser, REGISTERED_PORTS, redirect_uri};
+use crate::http_client::block_on;
+use crate::names::{OrgLabel, OrgUuid, SessionName};
+use crate::oauth::{Browser, REGISTERED_PORTS, redirect_uri};
 use crate::scope::Scopes;
 use crate::session::{
-    Choice, Installation, LoginFailure, LoginOutcome, LoginVerdict, OrgLabel, OrgUuid, Session,
-    SessionName, SessionStore,
+    Choice, Installation, LoginFailure, LoginOutcome, LoginVerdict, Session, SessionStore,
 };
 use crate::site::{Site, SiteName, VanityHost};
 
@@ -23,13 +25,13 @@ use crate::site::{Site, SiteName, VanityHost};
 const LOGIN_LIMIT: Duration = Duration::from_mins(5);
 
 /// What kind of login is wanted.
-pub struct LoginWish {
+pub struct LoginOptions {
     pub site: SiteName,
     pub org: Option<OrgLabel>,
     /// The organization to log in to; where none is named, the one of the session that is
     /// replaced, if it is known, else whichever the person chooses.
     pub org_uuid: Option<OrgUuid>,
-    pub scopes: ScopeWish,
+    pub scopes: ScopeOptions,
     pub browser: Browser,
     /// The one port to listen on, instead of the first free one of those usually registered.
     pub callback_port: Option<u16>,
@@ -46,7 +48,7 @@ pub struct LoginWish {
 
 /// Which scopes are wanted.
 #[derive(Clone, Debug)]
-pub struct ScopeWish {
+pub struct ScopeOptions {
     /// All of them.
     pub scopes: Scopes,
     /// Those that are asked for even where the site refused them before.
@@ -61,7 +63,7 @@ pub struct LoggedIn {
     pub wanted: Scopes,
 }
 
-impl LoginWish {
+impl LoginOptions {
     /// The login that a `get` falls back to.
     ///
     /// # Errors
@@ -71,7 +73,7 @@ impl LoginWish {
         org: Option<OrgLabel>,
         environment: &Environment,
     ) -> Result<Self, Error> {
-        let scopes = ScopeWish { scopes: Scopes::default_set(), insisted: Scopes::default() };
+        let scopes = ScopeOptions { scopes: Scopes::default_set(), insisted: Scopes::default() };
         Ok(Self {
             site,
             org,
@@ -110,7 +112,7 @@ impl LoginWish {
     fn fingerprint(&self) -> String {
         let vanity = self.begins_at().1.map(|vanity| vanity.host.as_str());
         let org_uuid = self.org_uuid.as_ref().map(ToString::to_string);
-        let ScopeWish { scopes, insisted } = &self.scopes;
+        let ScopeOptions { scopes, insisted } = &self.scopes;
         format!("{vanity:?} {org_uuid:?} {scopes} / {insisted}")
     }
 }
@@ -157,7 +159,7 @@ impl Broker<'_> {
     ///
     /// # Errors
     /// Where the site is not trusted, nobody finished the login, or something refused.
-    pub fn log_in(&self, wish: &LoginWish) -> Result<LoggedIn, Error> {
+    pub fn log_in(&self, wish: &LoginOptions) -> Result<LoggedIn, Error> {
         let (site, _) = wish.begins_at();
         let given = wish.trust_site || (wish.typed && site.is_loopback());
         self.ensure_trusted(&wish.site, given)?;
@@ -181,8 +183,8 @@ impl Broker<'_> {
         self.trace_key(&installation);
         // A caller of `get` was told how long that takes at the most, another's login included.
         let deadline = if wish.typed { Deadline::after(LOGIN_LIMIT) } else { deadline };
-        let conversation = Conversation::new(self, &installation, wish, replaced, deadline);
-        let result = oauth::block_on(conversation.run()).map_err(Error::from).flatten();
+        let conversation = LoginFlow::new(self, &installation, wish, replaced, deadline);
+        let result = block_on(conversation.run()).map_err(Error::from).flatten();
         self.terminal.end_countdown();
         self.terminal.trace(|| match &result {
             Ok(done) => format!("the login is done: {}", done.told()),
@@ -208,7 +210,7 @@ impl Broker<'_> {
     fn shared(
         &self,
         store: &SessionStore<'_>,
-        wish: &LoginWish,
+        wish: &LoginOptions,
         outcome: &LoginOutcome,
     ) -> Result<Option<Session>, Error> {
         let same = outcome.wish == wish.fingerprint();
@@ -230,7 +232,7 @@ impl Broker<'_> {
     fn made_meanwhile(
         &self,
         installation: &Installation,
-        wish: &LoginWish,
+        wish: &LoginOptions,
     ) -> Result<Option<Session>, Error> {
         if wish.typed {
             return Ok(None);
@@ -241,7 +243,7 @@ impl Broker<'_> {
         Ok(session.filter(|session| self.is_good(session, wish)))
     }
 
-    fn is_good(&self, session: &Session, wish: &LoginWish) -> bool {
+    fn is_good(&self, session: &Session, wish: &LoginOptions) -> bool {
         !matches!(Need::of(&session.access, wish.demand, self.clock.now()), Need::Renewal)
     }
 
@@ -250,7 +252,7 @@ impl Broker<'_> {
     /// over.
     fn replaceable(
         installation: &Installation,
-        wish: &LoginWish,
+        wish: &LoginOptions,
     ) -> Result<Option<Session>, Error> {
         let store = SessionStore::of(installation);
         store.ensure_key()?;
@@ -265,10 +267,10 @@ impl Broker<'_> {
 mod tests {
     use super::*;
 
-    fn wish(port: Option<u16>) -> LoginWish {
+    fn wish(port: Option<u16>) -> LoginOptions {
         let site = SiteName::parse("us1").unwrap();
-        let unasked = LoginWish::unasked(site, None, &Environment::of(&[])).unwrap();
-        LoginWish { callback_port: port, ..unasked }
+        let unasked = LoginOptions::unasked(site, None, &Environment::of(&[])).unwrap();
+        LoginOptions { callback_port: port, ..unasked }
     }
 
     #[test]
@@ -281,13 +283,14 @@ mod tests {
 
     #[test]
     fn wishes_for_the_same_are_told_from_others() {
-        let read_only = ScopeWish { scopes: Scopes::read_only_set(), insisted: Scopes::default() };
+        let read_only =
+            ScopeOptions { scopes: Scopes::read_only_set(), insisted: Scopes::default() };
         let org_uuid = OrgUuid::parse("00000000-0000-4000-8000-00000000000a");
         assert_eq!(wish(None).fingerprint(), wish(Some(8000)).fingerprint());
         for other in [
-            LoginWish { scopes: read_only, ..wish(None) },
-            LoginWish { org_uuid, ..wish(None) },
-            LoginWish { site: SiteName::parse("acme.datadoghq.com").unwrap(), ..wish(None) },
+            LoginOptions { scopes: read_only, ..wish(None) },
+            LoginOptions { org_uuid, ..wish(None) },
+            LoginOptions { site: SiteName::parse("acme.datadoghq.com").unwrap(), ..wish(None) },
         ] {
             assert_ne!(wish(None).fingerprint(), other.fingerprint());
         }

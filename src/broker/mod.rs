@@ -17,12 +17,14 @@ mod traced;
 use std::time::Duration;
 
 use crate::clock::{Clock, Deadline};
-use crate::config::{Config, Environment};
-use crate::error::{Error, ExitKind};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::exit::ExitKind;
+use crate::names::SessionName;
 use crate::protocol::{Answer, GetRequest};
 use crate::session::{
-    Access, Installation, Lifetime, LoginFailure, Opened, Renewal, Session, SessionName,
-    SessionStore,
+    Access, Installation, Lifetime, LoginFailure, Opened, Renewal, Session, SessionStore,
 };
 use crate::site::{Site, SiteError, SiteName};
 use crate::terminal::Terminal;
@@ -34,9 +36,9 @@ use renewal::{Reason, Renewed};
 pub use choice::Standing;
 pub use forgetting::{AllLoggedOut, KeyMoved};
 pub use freshness::{Horizon, Need as TokenNeed};
-pub use import::{ImportWish, Original};
+pub use import::{ImportOptions, Original};
 pub use keeping::{Erased, LoggedOut, NotRevoked};
-pub use login::{LoggedIn, LoginWish, ScopeWish};
+pub use login::{LoggedIn, LoginOptions, ScopeOptions};
 pub use outside::{INSIDE_EXEC, OutsideSource, OutsideToken};
 pub use renewal::standing_of;
 
@@ -97,7 +99,7 @@ pub enum BrokerError {
     )]
     UnknownLife { source_name: OutsideSource, demand: Duration },
     #[error("no API key is stored for {name}: give one to `dd-oauth store`, with kind=api-key")]
-    NoKeyPair { name: String },
+    NoApiKeys { name: String },
     #[error("could not start the refresh: {0}")]
     NoWorker(std::io::Error),
     #[error(
@@ -117,7 +119,7 @@ impl BrokerError {
         match self {
             Self::LoginRequired { .. }
             | Self::LoggedInElsewhere { .. }
-            | Self::NoKeyPair { .. } => ExitKind::LoginRequired,
+            | Self::NoApiKeys { .. } => ExitKind::LoginRequired,
             Self::LoginFailed(failure) => failure.kind,
             Self::Ambiguous(_)
             | Self::NeverThatLong { .. }
@@ -335,9 +337,9 @@ impl Broker<'_> {
             return Err(BrokerError::LoginRequired { why, command }.into());
         }
         self.terminal.say(&why);
-        let wish = LoginWish {
+        let wish = LoginOptions {
             demand: request.min_ttl,
-            ..LoginWish::unasked(site, org, self.environment)?
+            ..LoginOptions::unasked(site, org, self.environment)?
         };
         let session = self.log_in(&wish)?.session;
         // A token goes only to a request about its own site, however it was come by.

@@ -9,12 +9,14 @@ use zeroize::Zeroizing;
 
 use super::choice::Wanted;
 use super::{Broker, BrokerError, Found, Origin};
-use crate::config::{ConfigError, Environment};
+use crate::config::ConfigError;
+use crate::environment::Environment;
 use crate::error::Error;
+use crate::names::OrgLabel;
 use crate::platform;
 use crate::protocol::{Answer, GetRequest, Target};
 use crate::secret::{AccessToken, MAX_TOKEN_BYTES};
-use crate::session::{Installation, OrgLabel};
+use crate::session::Installation;
 use crate::site::{Site, SiteName};
 
 /// The variable that names a file with a token.
@@ -106,10 +108,7 @@ impl Broker<'_> {
 }
 
 fn find(environment: &Environment) -> Result<Option<(OutsideSource, AccessToken)>, ConfigError> {
-    if let Some(path) = environment.path(TOKEN_FILE) {
-        if !path.is_absolute() {
-            return Err(ConfigError::NotAbsolute { variable: TOKEN_FILE, value: path });
-        }
+    if let Some(path) = environment.absolute_path(TOKEN_FILE)? {
         return Ok(Some((OutsideSource(TOKEN_FILE), read_token(&path)?)));
     }
     if environment.path(INSIDE_EXEC).is_some() {

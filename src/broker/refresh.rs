@@ -9,13 +9,15 @@ use super::freshness::Need;
 use super::traced::told;
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::http_client::{Http, HttpError, Reply, block_on};
 use crate::lock::Lock;
-use crate::oauth::{self, Grant, Http, HttpError, Reply, TokenError};
+use crate::names::{ClientId, SessionName};
+use crate::oauth::{self, Grant, TokenError};
 use crate::secret::RefreshToken;
 use crate::session::{
-    Access, Announcement, Attempt, ClientId, Installation, Journal, Lifetime, Outcome, Refusal,
-    Registrations, Renewal, SecuredReply, Session, SessionName, SessionStore, StorageError,
-    TokenDigest, Verdict,
+    Access, Announcement, Attempt, Installation, Journal, Lifetime, Outcome, Refusal,
+    Registrations, Renewal, SecuredReply, Session, SessionStore, StorageError, TokenDigest,
+    Verdict,
 };
 
 /// From the start to the answer; two requests with their own limits fit in.
@@ -135,7 +137,7 @@ impl Broker<'_> {
             unknown_since,
             unfinished,
         };
-        oauth::block_on(refresh.run())?
+        block_on(refresh.run())?
     }
 }
 

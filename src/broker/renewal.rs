@@ -13,9 +13,10 @@ use super::{Broker, BrokerError, DueRenewal};
 use crate::clock::{Deadline, Timestamp};
 use crate::error::Error;
 use crate::lock::{Lock, LockError};
+use crate::names::SessionName;
 use crate::platform::{self, HandedOn};
 use crate::session::{
-    Announcement, Attempt, Installation, Renewal, Session, SessionName, SessionStore, TokenDigest,
+    Announcement, Attempt, Installation, Renewal, Session, SessionStore, TokenDigest,
 };
 use crate::site::SiteName;
 

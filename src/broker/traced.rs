@@ -48,7 +48,7 @@ impl Broker<'_> {
             (KeyOrigin::Memory, _) => "the sealing key was still in memory".into(),
             (KeyOrigin::Kernel, _) => "the sealing key came from the kernel's keyring".into(),
             (KeyOrigin::Home { took }, Ok(home)) => {
-                let limit = self.config.paths.key.patience.limit.as_secs();
+                let limit = self.config.paths.key.timeout.limit.as_secs();
                 let took = took.as_millis();
                 format!("the sealing key came from {home} in {took} ms (a keychain has {limit} s)")
             }

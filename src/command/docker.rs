@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{get, input, print};
 use crate::broker::Broker;
 use crate::cli::HelperLine;
-use crate::error::{Error, ExitKind};
+use crate::error::Error;
+use crate::exit::ExitKind;
 use crate::protocol::docker::{self, DockerError, Operation};
 use crate::session::{Installation, SessionStore};
 

@@ -8,9 +8,8 @@ use crate::broker::Broker;
 use crate::cli::EnvFlags;
 use crate::config::ConfigError;
 use crate::error::Error;
-use crate::program::Variables;
 use crate::protocol::GetRequest;
-use crate::shell::{self, Shell};
+use crate::variables::{self, Shell, Variables};
 
 /// The file in which a runner of GitHub Actions takes variables for the steps that follow.
 const GITHUB_ENV: &str = "GITHUB_ENV";
@@ -31,10 +30,10 @@ pub fn run(broker: &Broker<'_>, flags: &EnvFlags) -> Result<(), Error> {
     if matches!(flags.shell, Shell::Sh | Shell::Fish | Shell::Powershell) {
         variables = variables.marked(found.origin);
     }
-    let text = shell::assignments(&variables, flags.shell)?;
+    let text = variables::assignments(&variables, flags.shell)?;
     let Some(path) = file else { return print(&text) };
     // What comes after the mask is hidden in the log, so nothing may come before it.
-    print(&shell::github_mask(token))?;
+    print(&variables::github_mask(token))?;
     let mut options = std::fs::OpenOptions::new();
     let written = options.append(true).open(&path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;

@@ -5,11 +5,11 @@ use std::process::Command;
 use crate::broker::{Broker, INSIDE_EXEC};
 use crate::cli::ExecFlags;
 use crate::error::{Error, ExecError};
-use crate::live::{self, Launched};
 use crate::platform::{self, FileSizeLimit};
-use crate::program::Variables;
 use crate::protocol::{GetRequest, Target};
+use crate::proxy::{self, Launched};
 use crate::site::{Site, SiteName};
+use crate::variables::Variables;
 
 /// Returns only where the program could not be started.
 pub fn run(broker: &Broker<'_>, flags: &ExecFlags) -> Result<(), Error> {
@@ -29,7 +29,7 @@ fn prepare(broker: &Broker<'_>, flags: &ExecFlags, command: &mut Command) -> Res
     let answer = &found.answer;
     let names = &flags.variables.names;
     let mut variables = if flags.live {
-        let Launched { url, credential } = live::launch(answer, broker.config)?;
+        let Launched { url, credential } = proxy::launch(answer, broker.config)?;
         let mut variables = Variables::of(answer, names, &url, credential.expose());
         variables.set(INSIDE_EXEC, "1");
         variables.reach_loopback(broker.environment);
@@ -41,7 +41,7 @@ fn prepare(broker: &Broker<'_>, flags: &ExecFlags, command: &mut Command) -> Res
     if flags.with_keys {
         let site = SiteName::Site(Site::parse(&answer.site)?);
         let target = Target { site: Some(site), org: answer.org.clone() };
-        variables.add_keys(&broker.get_keys(&target)?);
+        variables.add_keys(&broker.get_api_keys(&target)?);
     }
     if let Some(notice) = variables.mind_keys(broker.environment, flags.inherited_keys()) {
         broker.terminal.say(&notice);

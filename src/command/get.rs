@@ -8,7 +8,7 @@ use crate::cli::GetFlags;
 use crate::error::Error;
 use crate::platform;
 use crate::protocol::format::{self, Format};
-use crate::protocol::{GetKeysRequest, GetRequest, native};
+use crate::protocol::{GetApiKeysRequest, GetRequest, native};
 
 pub fn run(
     broker: &Broker<'_>,
@@ -46,7 +46,7 @@ pub fn print_and_renew(broker: &Broker<'_>, found: Found, answer: &str) -> Resul
     Ok(())
 }
 
-pub fn keys(broker: &Broker<'_>, request: &GetKeysRequest) -> Result<(), Error> {
-    let answer = broker.get_keys(&request.target)?;
-    print(&native::render_keys(&answer, request.version))
+pub fn keys(broker: &Broker<'_>, request: &GetApiKeysRequest) -> Result<(), Error> {
+    let answer = broker.get_api_keys(&request.target)?;
+    print(&native::render_api_keys(&answer, request.version))
 }

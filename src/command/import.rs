@@ -4,11 +4,12 @@
 use std::io::{self, IsTerminal};
 
 use super::print;
-use crate::broker::{Broker, ImportWish, Original};
+use crate::broker::{Broker, ImportOptions, Original};
 use crate::cli::{ImportFlags, ImportSource};
 use crate::config::{Setting, Source};
 use crate::error::Error;
-use crate::session::{Access, EarlierSession, EarlierSessions, ImportError, Origin, Tool};
+use crate::import::{EarlierSession, EarlierSessions, ImportError, Origin, Tool};
+use crate::session::Access;
 use crate::site::SiteName;
 
 pub fn run(broker: &Broker<'_>, flags: &ImportFlags) -> Result<(), Error> {
@@ -62,7 +63,7 @@ fn is_wanted(broker: &Broker<'_>, flags: &ImportFlags, earlier: &EarlierSession)
     site.is_none_or(|site| *site == SiteName::Site(earlier.name.site.clone()))
         && org.is_none_or(|org| Some(org) == earlier.name.org.as_ref())
         && flags.from.iter().all(|source| match source {
-            ImportSource::DatadogCli => earlier.tool == Tool::Seed,
+            ImportSource::DatadogCli => earlier.tool == Tool::DatadogCli,
             ImportSource::Pup => earlier.tool == Tool::Pup,
             ImportSource::File => matches!(earlier.origin, Origin::File(_)),
             ImportSource::Keychain => matches!(earlier.origin, Origin::Keychain { .. }),
@@ -104,7 +105,7 @@ fn decide(
     broker: &Broker<'_>,
     flags: &ImportFlags,
     sessions: &[EarlierSession],
-) -> Result<Option<ImportWish>, Error> {
+) -> Result<Option<ImportOptions>, Error> {
     let mut original = flags.original();
     if !flags.yes {
         if !may_ask(broker)? {
@@ -138,7 +139,7 @@ fn decide(
         None if !sessions.iter().any(EarlierSession::is_renewable) => Original::Kept,
         None => return Err(ImportError::Undecided.into()),
     };
-    Ok(Some(ImportWish { original, replace: flags.replace }))
+    Ok(Some(ImportOptions { original, replace: flags.replace }))
 }
 
 fn may_ask(broker: &Broker<'_>) -> Result<bool, Error> {
@@ -165,7 +166,7 @@ fn ensure_unambiguous(sessions: &[EarlierSession]) -> Result<(), Error> {
 fn take_over(
     broker: &Broker<'_>,
     sessions: &[EarlierSession],
-    wish: ImportWish,
+    wish: ImportOptions,
 ) -> Result<(), Error> {
     let mut failed = Vec::new();
     for earlier in sessions {

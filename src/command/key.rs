@@ -2,16 +2,16 @@
 
 use super::print;
 use crate::broker::Broker;
-use crate::cli::{KeyAction, NewKeyPlace};
+use crate::cli::{NewKeyPlace, SealingKeyAction};
 use crate::error::Error;
 use crate::session::{KeyCopies, KeyPlace};
 
-pub fn run(broker: &Broker<'_>, action: &KeyAction) -> Result<(), Error> {
+pub fn run(broker: &Broker<'_>, action: &SealingKeyAction) -> Result<(), Error> {
     match action {
-        KeyAction::List => list(broker),
-        KeyAction::Move { to: NewKeyPlace::Keychain } => move_to(broker, KeyPlace::Keychain),
-        KeyAction::Move { to: NewKeyPlace::File } => move_to(broker, KeyPlace::File),
-        KeyAction::Forget { id } => forget(broker, id),
+        SealingKeyAction::List => list(broker),
+        SealingKeyAction::Move { to: NewKeyPlace::Keychain } => move_to(broker, KeyPlace::Keychain),
+        SealingKeyAction::Move { to: NewKeyPlace::File } => move_to(broker, KeyPlace::File),
+        SealingKeyAction::Forget { id } => forget(broker, id),
     }
 }
 

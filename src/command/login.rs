@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use crate::broker::{Broker, LoginWish, ScopeWish};
+use crate::broker::{Broker, LoginOptions, ScopeOptions};
 use crate::cli::LoginFlags;
 use crate::config::Config;
 use crate::error::Error;
@@ -13,7 +13,7 @@ use crate::site::{self, SiteName};
 pub fn run(broker: &Broker<'_>, flags: LoginFlags) -> Result<(), Error> {
     let config = broker.config;
     let site = config.site.as_ref().map(|site| site.value.clone());
-    let wish = LoginWish {
+    let wish = LoginOptions {
         site: site.unwrap_or_else(|| SiteName::Site(site::us1())),
         org: config.org.as_ref().map(|org| org.value.clone()),
         callback_port: Config::callback_port(flags.callback_port, broker.environment)?
@@ -32,11 +32,11 @@ pub fn run(broker: &Broker<'_>, flags: LoginFlags) -> Result<(), Error> {
     Ok(())
 }
 
-fn scopes(flags: LoginFlags) -> ScopeWish {
+fn scopes(flags: LoginFlags) -> ScopeOptions {
     if let Some(scopes) = flags.scopes {
-        return ScopeWish { insisted: scopes.clone(), scopes };
+        return ScopeOptions { insisted: scopes.clone(), scopes };
     }
     let usual = if flags.read_only { Scopes::read_only_set() } else { Scopes::default_set() };
     let insisted = flags.add_scopes.unwrap_or_default();
-    ScopeWish { scopes: usual.with(&insisted), insisted }
+    ScopeOptions { scopes: usual.with(&insisted), insisted }
 }

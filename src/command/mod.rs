@@ -27,12 +27,13 @@ use std::io::{self, IsTerminal, Write};
 use crate::broker::Broker;
 use crate::cli::{CommandLine, GetFlags, HelperLine, Invocation, TraceFlag, Verb};
 use crate::clock::{Clock, Deadline};
-use crate::config::{Config, Environment, Flags};
+use crate::config::{Config, Flags};
+use crate::environment::Environment;
 use crate::error::{Error, ExecError};
 use crate::protocol::format::Format;
 use crate::protocol::{Operation, Request};
-use crate::terminal::{self, Terminal};
-use crate::trace::Trace;
+use crate::session::KeychainTimeout;
+use crate::terminal::{self, Terminal, Trace};
 
 /// Runs what the command line says.
 ///
@@ -112,7 +113,10 @@ fn configuration(
 ) -> Result<Config, Error> {
     let mut config = Config::read(flags, environment)?;
     let key = &mut config.paths.key;
-    key.patience = terminal.patience_with_keychain(key.patience);
+    // A person needs time to find the window that asks, and to type the password.
+    if terminal.has_person() {
+        key.timeout = KeychainTimeout::attended(terminal::tell);
+    }
     Ok(config)
 }
 
@@ -171,9 +175,9 @@ fn operate(
         Request::Get(request) => get::run(broker, request, flags, format),
         Request::Store(request) => store_and_erase::store(broker, request),
         Request::Erase(request) => store_and_erase::erase(broker, &request),
-        Request::GetKeys(request) => get::keys(broker, &request),
-        Request::StoreKeys(request) => broker.store_keys(request),
-        Request::EraseKeys(target) => store_and_erase::erase_keys(broker, &target),
+        Request::GetApiKeys(request) => get::keys(broker, &request),
+        Request::StoreApiKeys(request) => broker.store_api_keys(request),
+        Request::EraseApiKeys(target) => store_and_erase::erase_api_keys(broker, &target),
     }
 }
 

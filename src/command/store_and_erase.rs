@@ -17,8 +17,8 @@ pub fn erase(broker: &Broker<'_>, request: &EraseRequest) -> Result<(), Error> {
     Ok(())
 }
 
-pub fn erase_keys(broker: &Broker<'_>, target: &Target) -> Result<(), Error> {
-    if let Some(name) = broker.erase_keys(target)? {
+pub fn erase_api_keys(broker: &Broker<'_>, target: &Target) -> Result<(), Error> {
+    if let Some(name) = broker.erase_api_keys(target)? {
         broker.terminal.say(&format!(
             "forgot the API key for {name} on this machine; it is good at Datadog until it is revoked there"
         ));

@@ -7,8 +7,8 @@ use oauth2::{
 use url::Url;
 
 use super::{Endpoints, LoginError, quotable};
+use crate::names::{ClientId, OrgUuid};
 use crate::scope::Scopes;
-use crate::session::{ClientId, OrgUuid};
 use crate::site::{Site, VanityHost};
 
 /// Bytes of randomness in `state` (RFC 9700, section 4.7).

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::config::Environment;
+use crate::environment::Environment;
 use crate::platform;
 
 /// How the browser is started.

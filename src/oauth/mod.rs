@@ -8,7 +8,6 @@ mod browser;
 mod callback;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod http;
 mod incoming;
 mod page;
 mod paste;
@@ -16,15 +15,15 @@ mod registration;
 mod revoke;
 mod token;
 
-use crate::error::ExitKind;
+use crate::exit::ExitKind;
+use crate::http_client::HttpError;
+use crate::names::{OrgUuid, SessionName};
 use crate::scope::Scopes;
-use crate::session::{OrgUuid, SessionName};
 use crate::site::{Site, VanityHost};
 
 pub use authorize::{Ask, Authorization, Redirect, Returned};
 pub use browser::{Browser, Opened, Opening};
 pub use callback::{Callback, CallbackListener, REGISTERED_PORTS, WaitingBrowser, redirect_uri};
-pub use http::{Http, HttpError, Reply, Roots, Route, block_on, causes, streaming_client};
 pub use page::Page;
 pub use paste::{PasteError, read_paste};
 pub use registration::{read_registration_reply, register};

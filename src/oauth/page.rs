@@ -12,7 +12,7 @@ const NONCE_BYTES: u32 = 16;
 #[derive(Debug)]
 pub struct Page {
     status: u16,
-    mood: Mood,
+    tone: Tone,
     title: String,
     text: String,
     facts: Vec<(&'static str, String)>,
@@ -21,7 +21,7 @@ pub struct Page {
 
 /// What the person should feel at first sight.
 #[derive(Clone, Copy, Debug)]
-enum Mood {
+enum Tone {
     Done,
     Failed,
     Neutral,
@@ -56,20 +56,20 @@ impl Page {
     /// The page of a login that succeeded.
     #[must_use]
     pub fn done(title: &str, text: &str, facts: Vec<(&'static str, String)>) -> Self {
-        Self { mood: Mood::Done, facts, ..Self::refusal(200, title, text) }
+        Self { tone: Tone::Done, facts, ..Self::refusal(200, title, text) }
     }
 
     /// The page of a login that came to nothing.
     #[must_use]
     pub fn failed(title: &str, text: &str, facts: Vec<(&'static str, String)>) -> Self {
-        Self { mood: Mood::Failed, facts, ..Self::refusal(200, title, text) }
+        Self { tone: Tone::Failed, facts, ..Self::refusal(200, title, text) }
     }
 
     /// The page for a request that changes nothing.
     #[must_use]
     pub fn refusal(status: u16, title: &str, text: &str) -> Self {
         let (title, text) = (title.to_string(), text.to_string());
-        Self { status, mood: Mood::Neutral, title, text, facts: Vec::new(), link: None }
+        Self { status, tone: Tone::Neutral, title, text, facts: Vec::new(), link: None }
     }
 
     /// A page that offers another way.
@@ -89,10 +89,10 @@ impl Page {
 
     fn body(&self, nonce: &str) -> String {
         let (title, text) = (escape(&self.title), escape(&self.text));
-        let (class, icon) = match self.mood {
-            Mood::Done => ("done", "<path d='M7.5 12.5l3 3 6-6.5'/>"),
-            Mood::Failed => ("failed", "<path d='M12 7v6M12 16.5v.01'/>"),
-            Mood::Neutral => ("neutral", "<path d='M12 11v6M12 7.5v.01'/>"),
+        let (class, icon) = match self.tone {
+            Tone::Done => ("done", "<path d='M7.5 12.5l3 3 6-6.5'/>"),
+            Tone::Failed => ("failed", "<path d='M12 7v6M12 16.5v.01'/>"),
+            Tone::Neutral => ("neutral", "<path d='M12 11v6M12 7.5v.01'/>"),
         };
         let mut rest = String::new();
         if !self.facts.is_empty() {

@@ -87,8 +87,8 @@ mod tests {
 
     use super::super::authorize::Ask;
     use super::*;
+    use crate::names::ClientId;
     use crate::scope::Scopes;
-    use crate::session::ClientId;
     use crate::site::Site;
 
     fn begin() -> (Authorization, String) {

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::http::{Http, HttpError, Reply};
 use super::{Endpoints, LoginError, quotable};
-use crate::session::ClientId;
+use crate::http_client::{Http, HttpError, Reply};
+use crate::names::ClientId;
 use crate::site::Site;
 
 #[derive(Deserialize)]

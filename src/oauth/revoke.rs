@@ -3,8 +3,8 @@
 use url::form_urlencoded;
 
 use super::Endpoints;
-use super::http::{Http, HttpError};
-use crate::session::ClientId;
+use crate::http_client::{Http, HttpError};
+use crate::names::ClientId;
 use crate::site::Site;
 
 /// What kind of token is revoked.

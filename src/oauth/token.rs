@@ -17,11 +17,11 @@ use oauth2::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::http::{Http, HttpError, Reply};
 use super::{Endpoints, quotable};
+use crate::http_client::{Http, HttpError, Reply};
+use crate::names::ClientId;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken, Secret};
-use crate::session::ClientId;
 use crate::site::Site;
 
 /// What the token endpoint granted.

@@ -1,40 +1,35 @@
 //! What differs between operating systems, behind one interface: every function here exists, with
 //! the same meaning, in [`unix`] and in [`windows`].
 
-#[cfg(unix)]
-mod attendant_unix;
+mod directories;
 #[cfg(unix)]
 mod unix;
-#[cfg(unix)]
-pub use attendant_unix::*;
 #[cfg(unix)]
 pub use unix::*;
 
 #[cfg(windows)]
-mod attendant_windows;
-#[cfg(windows)]
 mod windows;
-#[cfg(windows)]
-pub use attendant_windows::*;
 #[cfg(windows)]
 pub use windows::*;
 
 #[cfg(target_os = "linux")]
-#[path = "kernel_keyring_linux.rs"]
+#[path = "kernel_keyring/linux.rs"]
 pub mod kernel_keyring;
 #[cfg(not(target_os = "linux"))]
-#[path = "kernel_keyring_none.rs"]
+#[path = "kernel_keyring/absent.rs"]
 pub mod kernel_keyring;
 
 #[cfg(all(unix, not(target_os = "macos")))]
-#[path = "keychain_secret_service.rs"]
+#[path = "keychain/secret_service.rs"]
 pub mod keychain;
 #[cfg(target_os = "macos")]
-#[path = "keychain_macos.rs"]
+#[path = "keychain/macos.rs"]
 pub mod keychain;
 #[cfg(windows)]
-#[path = "keychain_windows.rs"]
+#[path = "keychain/windows.rs"]
 pub mod keychain;
+
+pub use directories::{Directories, EarlierDirectories, NoHome};
 
 /// How private a file has to be before its content is believed or used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

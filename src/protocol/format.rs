@@ -38,8 +38,8 @@ pub fn render(answer: &Answer, format: Format, version: Option<Version>) -> Stri
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::names::OrgLabel;
     use crate::secret::Secret;
-    use crate::session::OrgLabel;
 
     #[test]
     fn each_form_is_written_to_the_byte() {

@@ -15,9 +15,9 @@ mod url;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::names::{ClientId, OrgLabel};
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, ApiKey, ApplicationKey, RefreshToken};
-use crate::session::{ClientId, OrgLabel};
 use crate::site::{Site, SiteName};
 
 /// The wire format of a request and its answer.
@@ -94,9 +94,9 @@ pub enum Request {
     Get(GetRequest),
     Store(StoreRequest),
     Erase(EraseRequest),
-    GetKeys(GetKeysRequest),
-    StoreKeys(StoreKeysRequest),
-    EraseKeys(Target),
+    GetApiKeys(GetApiKeysRequest),
+    StoreApiKeys(StoreApiKeysRequest),
+    EraseApiKeys(Target),
 }
 
 /// Asks for a fresh access token.
@@ -156,7 +156,7 @@ impl Target {
 
 /// Asks for a key pair.
 #[derive(Clone, Debug, Default)]
-pub struct GetKeysRequest {
+pub struct GetApiKeysRequest {
     pub target: Target,
     /// The version to say in the answer, where the request named one.
     pub version: Option<Version>,
@@ -164,15 +164,15 @@ pub struct GetKeysRequest {
 
 /// Takes over a key pair.
 #[derive(Debug)]
-pub struct StoreKeysRequest {
+pub struct StoreApiKeysRequest {
     pub target: Target,
     pub api_key: ApiKey,
     pub app_key: Option<ApplicationKey>,
 }
 
-/// The answer to [`GetKeysRequest`].
+/// The answer to [`GetApiKeysRequest`].
 #[derive(Clone, Debug)]
-pub struct KeyAnswer {
+pub struct ApiKeysAnswer {
     pub api_key: ApiKey,
     pub app_key: Option<ApplicationKey>,
     /// The value of `DD_SITE`.

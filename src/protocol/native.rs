@@ -7,13 +7,13 @@ use std::time::Duration;
 use super::input::content;
 use super::line::text;
 use super::{
-    Answer, EraseRequest, Erasure, Expiry, GetKeysRequest, GetRequest, KeyAnswer, Operation,
-    Request, RequestError, StoreKeysRequest, StoreRequest, Target, Version,
+    Answer, ApiKeysAnswer, EraseRequest, Erasure, Expiry, GetApiKeysRequest, GetRequest, Operation,
+    Request, RequestError, StoreApiKeysRequest, StoreRequest, Target, Version,
 };
 use crate::clock::Timestamp;
+use crate::names::{ClientId, OrgLabel};
 use crate::scope::Scopes;
 use crate::secret::{MAX_TOKEN_BYTES, Secret};
-use crate::session::{ClientId, OrgLabel};
 use crate::site::SiteName;
 
 /// Every key that a request can have; all others are ignored.
@@ -70,9 +70,9 @@ pub fn parse(bytes: &[u8], argument: Option<Operation>) -> Result<Request, Reque
     let target = fields.target()?;
     if fields.asks_for_keys()? {
         return Ok(match operation {
-            Operation::Get => Request::GetKeys(GetKeysRequest { target, version }),
-            Operation::Store => Request::StoreKeys(fields.store_keys(target)?),
-            Operation::Erase => Request::EraseKeys(target),
+            Operation::Get => Request::GetApiKeys(GetApiKeysRequest { target, version }),
+            Operation::Store => Request::StoreApiKeys(fields.store_api_keys(target)?),
+            Operation::Erase => Request::EraseApiKeys(target),
         });
     }
     match operation {
@@ -91,7 +91,7 @@ pub fn parse(bytes: &[u8], argument: Option<Operation>) -> Result<Request, Reque
 
 /// Writes an answer about a key pair; `version` where the request named one.
 #[must_use]
-pub fn render_keys(answer: &KeyAnswer, version: Option<Version>) -> String {
+pub fn render_api_keys(answer: &ApiKeysAnswer, version: Option<Version>) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: &str| add_line(&mut text, key, value);
     if let Some(Version::V1) = version {
@@ -238,10 +238,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn store_keys(&self, target: Target) -> Result<StoreKeysRequest, RequestError> {
+    fn store_api_keys(&self, target: Target) -> Result<StoreApiKeysRequest, RequestError> {
         let missing = RequestError::Missing { operation: "store", key: "api_key", why: "" };
         let api_key = self.secret("api_key")?.ok_or(missing)?;
-        Ok(StoreKeysRequest { target, api_key, app_key: self.secret("app_key")? })
+        Ok(StoreApiKeysRequest { target, api_key, app_key: self.secret("app_key")? })
     }
 
     fn expiry(&self) -> Result<Expiry, RequestError> {
@@ -368,9 +368,9 @@ mod tests {
     #[test]
     fn keys_are_asked_for_by_their_kind() {
         let parsed = |text: &str| parse(text.as_bytes(), None);
-        assert!(matches!(parsed("get\nkind=api-key\nsite=us1"), Ok(Request::GetKeys(_))));
-        assert!(matches!(parsed("erase\nkind=api-key"), Ok(Request::EraseKeys(_))));
-        let Ok(Request::StoreKeys(stored)) = parsed("store\nkind=api-key\napi_key=k") else {
+        assert!(matches!(parsed("get\nkind=api-key\nsite=us1"), Ok(Request::GetApiKeys(_))));
+        assert!(matches!(parsed("erase\nkind=api-key"), Ok(Request::EraseApiKeys(_))));
+        let Ok(Request::StoreApiKeys(stored)) = parsed("store\nkind=api-key\napi_key=k") else {
             panic!("a key without an application key is stored");
         };
         assert!(stored.api_key.expose() == "k" && stored.app_key.is_none());

@@ -15,11 +15,9 @@ use std::path::Path;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::seal::SealingKey;
-use super::{
-    Access, ClientId, Generation, Lifetime, OrgLabel, OrgUuid, Renewal, Session, SessionName,
-    StorageError,
-};
+use super::{Access, Generation, Lifetime, Renewal, Session, StorageError};
 use crate::clock::Timestamp;
+use crate::names::{ClientId, OrgLabel, OrgUuid, SessionName};
 use crate::scope::Scopes;
 use crate::secret::Secret;
 use crate::site::Site;

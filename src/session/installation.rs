@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 
 use super::key::{self, KeyHome, KeyPlace, WrittenKey};
 use super::key_memory::KeyMemory;
-use super::keychain::{KeychainError, Patience};
-use super::seal::{SealingKey, hex};
+use super::keychain::{KeychainError, KeychainTimeout};
+use super::seal::SealingKey;
 use super::{StorageError, durable};
 use crate::platform::{Privacy, kernel_keyring};
+use crate::secret::hex;
 
 const FORMAT: u32 = 1;
 const FILE: &str = "installation";
@@ -40,7 +41,7 @@ pub struct KeySettings {
     /// Where this process itself keeps a key that it read from the keychain, if it does.
     pub memory: Option<KeyMemory>,
     /// How long the keychain is waited for.
-    pub patience: Patience,
+    pub timeout: KeychainTimeout,
 }
 
 /// An installation that exists.
@@ -418,7 +419,7 @@ fn registrations(paths: &InstallationPaths) -> PathBuf {
 /// The place of the key of the installation `id`, of a kind that is ours to write.
 fn home_at(paths: &InstallationPaths, id: &str, place: KeyPlace) -> KeyHome {
     match place {
-        KeyPlace::Keychain => KeyHome::keychain(id, paths.key.patience),
+        KeyPlace::Keychain => KeyHome::keychain(id, paths.key.timeout),
         KeyPlace::File | KeyPlace::Named => {
             KeyHome::File(paths.data_directory.join(format!("{id}.key")))
         }
@@ -479,7 +480,7 @@ mod tests {
                 named_file: None,
                 kernel_stay: None,
                 memory: None,
-                patience: Patience { limit: Duration::from_secs(3), notice: None },
+                timeout: KeychainTimeout { limit: Duration::from_secs(3), notice: None },
             },
         }
     }

@@ -282,8 +282,9 @@ impl<'k> Journal<'k> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::names::ClientId;
     use crate::secret::Secret;
-    use crate::session::{ClientId, Renewal};
+    use crate::session::Renewal;
 
     struct Desk {
         directory: tempfile::TempDir,

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::keychain::{Keychain, KeychainError, Patience};
-use super::seal::{SealingKey, hex};
+use super::keychain::{Keychain, KeychainError, KeychainTimeout};
+use super::seal::SealingKey;
 use super::{StorageError, durable};
 use crate::platform::Privacy;
+use crate::secret::hex;
 
 /// Under what service the keys stand in the keychain; the account is the installation id.
 pub const SERVICE: &str = "dd-oauth";
@@ -55,8 +56,8 @@ pub enum KeyHome {
 impl KeyHome {
     /// In the keychain, under the installation's `id`.
     #[must_use]
-    pub fn keychain(id: &str, patience: Patience) -> Self {
-        Self::Keychain { id: id.to_string(), keychain: Keychain::with(patience) }
+    pub fn keychain(id: &str, timeout: KeychainTimeout) -> Self {
+        Self::Keychain { id: id.to_string(), keychain: Keychain::with(timeout) }
     }
 
     /// What kind of place it is.

@@ -76,7 +76,7 @@ impl KeyCopies {
     /// Where the data directory cannot be read.
     pub fn find(paths: &InstallationPaths) -> Result<Self, StorageError> {
         let mut copies = in_files(paths)?;
-        let keychain = match Keychain::with(paths.key.patience).entries(SERVICE) {
+        let keychain = match Keychain::with(paths.key.timeout).entries(SERVICE) {
             Ok(entries) => {
                 let entries = entries.into_iter().filter(|entry| is_id(&entry.account));
                 copies

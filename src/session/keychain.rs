@@ -15,16 +15,27 @@ const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// How long the keychain is waited for, and who hears of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct KeychainTimeout {
     pub limit: Duration,
     /// Hears of a long wait, once; nobody does where nobody can unlock anything.
     pub notice: Option<fn(&str)>,
 }
 
+/// For finding the window that asks, and the password.
+const UNLOCK_LIMIT: Duration = Duration::from_mins(1);
+
+impl KeychainTimeout {
+    /// For a person who can unlock it, and who is told through `notice` that it is waited for.
+    #[must_use]
+    pub fn attended(notice: fn(&str)) -> Self {
+        Self { limit: UNLOCK_LIMIT, notice: Some(notice) }
+    }
+}
+
 /// The keychain of this user.
 #[derive(Clone, Copy, Debug)]
 pub struct Keychain {
-    patience: Patience,
+    timeout: KeychainTimeout,
 }
 
 /// One entry: what stands in the keychain under a service and an account.
@@ -62,10 +73,10 @@ impl KeychainError {
 }
 
 impl Keychain {
-    /// The one of this user, asked with `patience`.
+    /// The one of this user, asked with `timeout`.
     #[must_use]
-    pub fn with(patience: Patience) -> Self {
-        Self { patience }
+    pub fn with(timeout: KeychainTimeout) -> Self {
+        Self { timeout }
     }
 
     /// What people call the keychain of this system.
@@ -194,7 +205,7 @@ impl Keychain {
         self,
         job: impl FnOnce() -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<T, KeychainError> {
-        let Patience { limit, notice } = self.patience;
+        let KeychainTimeout { limit, notice } = self.timeout;
         let (sender, answer) = mpsc::channel();
         let ask = move || sender.send(job().map_err(understood));
         thread::Builder::new()
@@ -264,7 +275,7 @@ mod tests {
     use super::*;
 
     fn hasty() -> Keychain {
-        Keychain::with(Patience { limit: Duration::from_millis(5), notice: None })
+        Keychain::with(KeychainTimeout { limit: Duration::from_millis(5), notice: None })
     }
 
     #[test]

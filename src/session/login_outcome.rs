@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{OrgLabel, SessionName};
-use crate::error::ExitKind;
+use crate::exit::ExitKind;
+use crate::names::{OrgLabel, SessionName};
 use crate::site::Site;
 
 /// What the last login to a session ended with, good or bad.

@@ -2,20 +2,18 @@
 //!
 //! This layer knows files and keys, and nothing of HTTP.
 
-mod durable;
+mod api_keys;
+pub(crate) mod durable;
 mod file;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod import;
 mod installation;
 mod journal;
 mod key;
 mod key_copies;
 mod key_memory;
-mod key_pairs;
 mod keychain;
 mod login_outcome;
-mod name;
 mod outcome;
 mod refused_scopes;
 mod registrations;
@@ -29,22 +27,21 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::error::ExitKind;
+use crate::exit::ExitKind;
+use crate::names::{ClientId, OrgLabel, OrgUuid, SessionName};
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken};
 use crate::site::Site;
 
+pub use api_keys::{ApiKeyStore, ApiKeys};
 pub use file::SessionHead;
-pub use import::{EarlierDirectories, EarlierSession, EarlierSessions, ImportError, Origin, Tool};
 pub use installation::{Installation, InstallationPaths, KeyOrigin, KeySettings, Opened};
 pub use journal::{Announcement, Journal, SecuredReply};
 pub use key::{KeyHome, KeyPlace};
 pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
 pub use key_memory::KeyMemory;
-pub use key_pairs::{KeyPair, KeyPairs};
-pub use keychain::{Keychain, KeychainError, Patience};
+pub use keychain::{Keychain, KeychainEntry, KeychainError, KeychainTimeout};
 pub use login_outcome::{LoginFailure, LoginOutcome, LoginVerdict};
-pub use name::{OrgLabel, OrgUuid, SessionName};
 pub use outcome::{Attempt, Outcome, Refusal, TokenDigest, Verdict};
 pub use refused_scopes::RefusedScopes;
 pub use registrations::{Registration, Registrations};
@@ -69,26 +66,6 @@ impl Generation {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
-    }
-}
-
-/// The `client_id` of the registration that issued a session's refresh token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ClientId(String);
-
-impl ClientId {
-    /// Accepts what RFC 6749, appendix A.1, allows, up to 256 characters.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let visible = text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
-        (!text.is_empty() && text.len() <= 256 && visible).then(|| Self(text.to_string()))
-    }
-
-    /// As it stands in requests.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 

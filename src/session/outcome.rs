@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::seal::hex;
 use super::{Renewal, Session};
 use crate::clock::Timestamp;
+use crate::secret::hex;
 
 /// Counts the refresh attempts that a journal has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

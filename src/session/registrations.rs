@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::encode;
-use super::{ClientId, Installation, RefusedScopes, StorageError, durable};
+use super::{Installation, RefusedScopes, StorageError, durable};
 use crate::clock::Timestamp;
 use crate::lock::Lock;
+use crate::names::{ClientId, encode};
 use crate::platform::Privacy;
 use crate::site::Site;
 

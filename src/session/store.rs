@@ -5,13 +5,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::api_keys::API_KEYS_ENDING;
 use super::file::{self, SessionHead};
-use super::key_pairs::KEY_PAIR_ENDING;
-use super::{
-    Installation, Journal, LoginOutcome, OrgLabel, Session, SessionName, StorageError, durable,
-    io_error,
-};
+use super::{Installation, Journal, LoginOutcome, Session, StorageError, durable, io_error};
 use crate::lock::Lock;
+use crate::names::{OrgLabel, SessionName};
 use crate::platform::{self, Privacy};
 use crate::site::{Site, SiteName};
 
@@ -230,7 +228,7 @@ impl<'a> SessionStore<'a> {
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let path = entry.path();
             let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            if SECRET_FILES.contains(&ending) || ending == KEY_PAIR_ENDING {
+            if SECRET_FILES.contains(&ending) || ending == API_KEYS_ENDING {
                 durable::remove(&path)?;
             }
         }

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
 use dd_oauth::clock::Timestamp;
+use dd_oauth::names::OrgLabel;
 use dd_oauth::protocol::format::{self, Format};
 use dd_oauth::protocol::{
     Answer, Erasure, Expiry, Operation, Request, Target, Version, bazel, docker, git, native,
 };
 use dd_oauth::secret::AccessToken;
-use dd_oauth::session::OrgLabel;
 use dd_oauth::site::{REGIONS, Site, SiteName};
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -5,13 +5,14 @@ use std::path::Path;
 use super::{Finding, Verdict};
 use crate::broker::{Broker, Standing, standing_of};
 use crate::config::KEYCHAIN_LIMIT;
-use crate::error::{Error, ExitKind};
+use crate::error::Error;
+use crate::exit::ExitKind;
 use crate::lock::Lock;
+use crate::names::SessionName;
 use crate::platform::kernel_keyring;
 use crate::session::{
     Access, Installation, InstallationPaths, KeyCopies, KeyHome, KeyPlace, KeySettings,
-    KeyStanding, Keychain, KeychainError, Patience, Session, SessionName, SessionStore,
-    StorageError,
+    KeyStanding, Keychain, KeychainError, KeychainTimeout, Session, SessionStore, StorageError,
 };
 use crate::site::{self, Site, SiteName};
 
@@ -30,7 +31,7 @@ impl<'a> Account<'a> {
     pub fn of(broker: &'a Broker<'a>) -> Self {
         let mut paths = broker.config.paths.clone();
         // Also where a person could unlock it: that it is locked is what they want to know.
-        paths.key.patience = Patience { limit: KEYCHAIN_LIMIT, notice: None };
+        paths.key.timeout = KeychainTimeout { limit: KEYCHAIN_LIMIT, notice: None };
         let installation = Installation::open(&paths)
             .map(|installation| installation.map(Installation::without_new_copies));
         let opened = installation.as_ref().ok().and_then(Option::as_ref);

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::{Finding, Verdict};
 use crate::broker::Broker;
 use crate::clock::Timestamp;
-use crate::config::{Config, Environment};
-use crate::error::{Error, ExitKind};
-use crate::oauth::{
-    Browser, CallbackListener, Http, HttpError, LoginError, REGISTERED_PORTS, Reply, Roots, Route,
-    block_on,
-};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::exit::ExitKind;
+use crate::http_client::{Http, HttpError, Reply, Roots, Route, block_on};
+use crate::oauth::{Browser, CallbackListener, LoginError, REGISTERED_PORTS};
 use crate::platform;
 use crate::site::Site;
 

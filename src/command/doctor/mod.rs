@@ -11,9 +11,10 @@ use serde_json::json;
 
 use super::print;
 use crate::broker::{Broker, BrokerError};
-use crate::config::Environment;
-use crate::error::{Error, ExitKind};
-use crate::trace::without_control_characters;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::exit::ExitKind;
+use crate::terminal::without_control_characters;
 
 use account::Account;
 use settings::ShownSetting;
@@ -105,7 +106,7 @@ impl Report {
         let mut kinds = self.problems();
         match kinds.next() {
             None => Ok(()),
-            Some(kind) => Err(Error::Unwell { problems: 1 + kinds.count(), kind }),
+            Some(kind) => Err(Error::DoctorProblems { problems: 1 + kinds.count(), kind }),
         }
     }
 

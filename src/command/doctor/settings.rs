@@ -5,8 +5,9 @@ use std::path::Path;
 use super::account::Account;
 use super::{Finding, Verdict};
 use crate::broker::Broker;
-use crate::config::{Config, ConfigError, Environment, Setting, Source};
-use crate::error::ExitKind;
+use crate::config::{Config, ConfigError, Setting, Source};
+use crate::environment::Environment;
+use crate::exit::ExitKind;
 use crate::session::KeySettings;
 use crate::site::{Site, SiteName};
 

@@ -13,7 +13,7 @@ use windows_sys::Win32::System::Console::{
 use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW};
 
 use super::interrupts::hold_back_termination;
-use crate::config::Environment;
+use crate::environment::Environment;
 
 /// What `PATHEXT` is where nobody set it, as far as we can start it.
 const USUAL_ENDINGS: &str = ".COM;.EXE;.BAT;.CMD";

@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 use super::shape::{self, Tokens};
 use super::{EarlierSession, ImportError, LIMIT};
 use crate::platform::Privacy;
-use crate::session::durable;
-use crate::session::keychain::{Keychain, KeychainError};
+use crate::session::{Keychain, KeychainError, durable};
 
 /// A file or an entry of the keychain.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::config::Environment;
-use crate::error::ExitKind;
+use crate::environment::Environment;
+use crate::exit::ExitKind;
 use crate::site::Site;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);

@@ -8,13 +8,14 @@ use tokio::sync::oneshot;
 
 use crate::broker::{Broker, Horizon, Origin};
 use crate::clock::{Clock, Timestamp};
-use crate::config::{Config, Environment};
-use crate::error::{Error, ExitKind};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::exit::ExitKind;
 use crate::protocol::{Answer, EraseRequest, Erasure, GetRequest, Target};
 use crate::secret::AccessToken;
 use crate::session::KeyMemory;
-use crate::terminal::Terminal;
-use crate::trace::Trace;
+use crate::terminal::{Terminal, Trace};
 
 /// A token that can be sent.
 #[derive(Clone)]

@@ -7,17 +7,17 @@ mod original;
 mod shape;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::keychain::{Keychain, KeychainEntry, KeychainError};
-use super::{
-    Access, Generation, OrgLabel, Registration, Renewal, Session, SessionName, StorageError,
-    durable,
+use crate::exit::ExitKind;
+use crate::names::{OrgLabel, SessionName};
+use crate::platform::{EarlierDirectories, Privacy};
+use crate::session::{
+    Access, Generation, Keychain, KeychainEntry, KeychainError, Registration, Renewal, Session,
+    StorageError, durable,
 };
-use crate::error::ExitKind;
-use crate::platform::Privacy;
 use crate::site::Site;
 
 use shape::{Client, Part, Shape, Tokens};
@@ -27,23 +27,14 @@ pub use original::Origin;
 /// A session is a few kilobytes; an earlier tool may have one for each of many organizations.
 const LIMIT: u64 = 1024 * 1024;
 
-const SEED_TOKENS: &str = "datadog-cli";
-const SEED_CLIENTS: &str = "datadog-cli-dcr";
+const DATADOG_CLI_TOKENS: &str = "datadog-cli";
+const DATADOG_CLI_CLIENTS: &str = "datadog-cli-dcr";
 const PUP: &str = "pup";
-
-/// Where earlier tools keep their files.
-#[derive(Clone, Debug)]
-pub struct EarlierDirectories {
-    /// Of the seed.
-    pub seed: PathBuf,
-    /// Of pup, which has had several.
-    pub pup: Vec<PathBuf>,
-}
 
 /// A tool that kept sessions of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
-    Seed,
+    DatadogCli,
     Pup,
 }
 
@@ -51,7 +42,7 @@ pub enum Tool {
 impl fmt::Display for Tool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Seed => SEED_TOKENS,
+            Self::DatadogCli => DATADOG_CLI_TOKENS,
             Self::Pup => PUP,
         })
     }
@@ -177,7 +168,7 @@ impl EarlierSessions {
     #[must_use]
     pub fn find(directories: &EarlierDirectories, keychain: Option<Keychain>) -> Self {
         let mut found = Self::default();
-        found.add_seed_files(&directories.seed);
+        found.add_files_of_datadog_cli(&directories.datadog_cli);
         for directory in &directories.pup {
             found.add_pup_files(directory);
         }
@@ -185,12 +176,12 @@ impl EarlierSessions {
         found
     }
 
-    fn add_seed_files(&mut self, directory: &Path) {
+    fn add_files_of_datadog_cli(&mut self, directory: &Path) {
         let tokens = directory.join("oauth_tokens.json");
         let Some(text) = self.file(directory, &tokens) else { return };
         let clients = self.file(directory, &directory.join("oauth_clients.json"));
         let client_of = |site: &str| Client::of_site(clients.as_ref()?, site);
-        self.add(Tool::Seed, &Origin::File(tokens), Shape::BySite, &text, None, &client_of);
+        self.add(Tool::DatadogCli, &Origin::File(tokens), Shape::BySite, &text, None, &client_of);
     }
 
     fn add_pup_files(&mut self, directory: &Path) {
@@ -232,14 +223,14 @@ impl EarlierSessions {
 
     /// One failure ends the search: whatever kept one call from its answer keeps the next.
     fn add_entries(&mut self, keychain: Keychain) -> Result<(), KeychainError> {
-        let tokens = keychain.entries(SEED_TOKENS)?;
-        let clients = keychain.entries(SEED_CLIENTS)?;
+        let tokens = keychain.entries(DATADOG_CLI_TOKENS)?;
+        let clients = keychain.entries(DATADOG_CLI_CLIENTS)?;
         for entry in tokens {
             let Some(site) = entry.account.strip_prefix("oauth:") else { continue };
             let account = format!("client:{site}");
             let client = clients.iter().find(|client| client.account == account);
             let client_of = |_: &str| Client::parse(&shape::text_of(&client?.secret)?.0);
-            self.add_entry(Tool::Seed, &entry, Shape::One, site, &client_of);
+            self.add_entry(Tool::DatadogCli, &entry, Shape::One, site, &client_of);
         }
         for entry in keychain.entries(PUP)? {
             let Some(site) = entry.account.strip_prefix("state_") else { continue };
@@ -312,7 +303,7 @@ fn understood(
     let named = site.or(part.name()).unwrap_or_default();
     let client = client_of(named);
     let (site, org) = match tool {
-        Tool::Seed => (shape::exact_site(named), None),
+        Tool::DatadogCli => (shape::exact_site(named), None),
         Tool::Pup => (shape::site_of_pup(named, client.as_ref()), part.name()),
     };
     let site: Site = site.ok_or("is of a site that is not known by that name")?;
@@ -369,7 +360,7 @@ mod tests {
             r#"{{"datadoghq.eu":{RENEWABLE},"EU1":{RENEWABLE},"us3.datadoghq.com":{{"accessToken":1}},
             "us5.datadoghq.com":{{"accessToken":"a","refreshToken":"r"}}}}"#
         );
-        let found = add(Tool::Seed, Shape::BySite, None, &text);
+        let found = add(Tool::DatadogCli, Shape::BySite, None, &text);
         assert_eq!(found.sessions.len(), 1);
         let told: Vec<_> = found.skipped.iter().map(ToString::to_string).collect();
         for (told, words) in told.iter().zip(["EU1 is of a site", "us3", "no client"]) {

@@ -3,8 +3,8 @@
 use zeroize::Zeroizing;
 
 use crate::broker::{INSIDE_EXEC, Origin};
-use crate::config::Environment;
-use crate::protocol::{Answer, KeyAnswer};
+use crate::environment::Environment;
+use crate::protocol::{Answer, ApiKeysAnswer};
 
 /// Where Datadog's Terraform provider (the first two), its API clients (the first) and its command
 /// line look for a bearer token.
@@ -98,7 +98,7 @@ impl Variables {
     }
 
     /// Adds a key pair.
-    pub fn add_keys(&mut self, keys: &KeyAnswer) {
+    pub fn add_keys(&mut self, keys: &ApiKeysAnswer) {
         self.set("DD_API_KEY", keys.api_key.expose());
         if let Some(app_key) = &keys.app_key {
             self.set("DD_APP_KEY", app_key.expose());

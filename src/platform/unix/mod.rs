@@ -3,6 +3,7 @@
 #[cfg(target_env = "musl")]
 mod allocator;
 mod keyboard;
+mod sidecar;
 mod syncing;
 
 use std::ffi::{OsStr, OsString};
@@ -22,11 +23,12 @@ use rustix::io::{FdFlags, fcntl_setfd, retry_on_intr};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use keyboard::Keyboard;
+pub use sidecar::*;
 pub use syncing::{sync_content, sync_directory, sync_file};
 
 use super::Privacy;
-use crate::config::{ConfigError, Directories, Environment};
-use crate::session::EarlierDirectories;
+use crate::environment::Environment;
+use crate::platform::{Directories, EarlierDirectories, NoHome};
 
 /// Options for a file that is private from its first moment. Opening never blocks, so that a pipe
 /// put in the place of a file cannot hold us.
@@ -161,12 +163,12 @@ pub fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// Where there is no home directory and a place depends on it.
-pub fn directories(environment: &Environment) -> Result<Directories, ConfigError> {
+pub fn directories(environment: &Environment) -> Result<Directories, NoHome> {
     let home = environment.path("HOME").filter(|home| home.is_absolute());
     let place = |variable: &str, below_home: &str| {
         let named = environment.path(variable).filter(|path| path.is_absolute());
         let usual = home.as_ref().map(|home| home.join(below_home));
-        let base = named.or(usual).ok_or(ConfigError::NoHome("HOME"))?;
+        let base = named.or(usual).ok_or(NoHome("HOME"))?;
         Ok(base.join("dd-oauth"))
     };
     Ok(Directories {
@@ -182,9 +184,9 @@ pub fn directories(environment: &Environment) -> Result<Directories, ConfigError
 /// Where there is no home directory.
 pub fn directories_of_earlier_tools(
     environment: &Environment,
-) -> Result<EarlierDirectories, ConfigError> {
+) -> Result<EarlierDirectories, NoHome> {
     let home = environment.path("HOME").filter(|home| home.is_absolute());
-    let home = home.ok_or(ConfigError::NoHome("HOME"))?;
+    let home = home.ok_or(NoHome("HOME"))?;
     let mut pup: Vec<_> =
         environment.path("PUP_CONFIG_DIR").filter(|path| path.is_absolute()).into_iter().collect();
     pup.push(directories(environment)?.config.with_file_name("pup"));
@@ -192,7 +194,7 @@ pub fn directories_of_earlier_tools(
         pup.push(home.join("Library/Application Support/pup"));
     }
     pup.dedup();
-    Ok(EarlierDirectories { seed: home.join(".datadog"), pup })
+    Ok(EarlierDirectories { datadog_cli: home.join(".datadog"), pup })
 }
 
 /// Waits until standard input has something to read or has ended.

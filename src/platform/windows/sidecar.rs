@@ -4,16 +4,16 @@ use std::ffi::OsStr;
 use std::io;
 use std::net::TcpListener;
 
-/// What became of an attempt to start an attendant.
-pub enum Attendant {
+/// What became of an attempt to start an sidecar.
+pub enum Sidecar {
     /// It serves on the listener.
     Started,
     /// This platform cannot do it; the caller serves by itself.
     Impossible(TcpListener),
 }
 
-/// What an attendant gets from the process that started it.
-pub struct Attended {
+/// What an sidecar gets from the process that started it.
+pub struct SidecarWork {
     pub listener: TcpListener,
     pub program: Program,
 }
@@ -25,20 +25,23 @@ pub struct Program;
 ///
 /// # Errors
 /// Never.
-pub fn start_attendant(
+pub fn start_sidecar(
     _arguments: &[&OsStr],
     listener: TcpListener,
     _secret: &[u8],
     _ready: &[u8],
-) -> io::Result<Attendant> {
-    Ok(Attendant::Impossible(listener))
+) -> io::Result<Sidecar> {
+    Ok(Sidecar::Impossible(listener))
 }
 
-/// No attendant is ever started here.
+/// No sidecar is ever started here.
 ///
 /// # Errors
 /// Always.
-pub fn attend(_descriptors: &[i32], _process: Option<u32>) -> io::Result<Option<Attended>> {
+pub fn run_as_sidecar(
+    _descriptors: &[i32],
+    _process: Option<u32>,
+) -> io::Result<Option<SidecarWork>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

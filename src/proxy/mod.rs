@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{Config, Environment};
+use crate::config::Config;
+use crate::environment::Environment;
 use crate::error::Error;
-use crate::oauth::HttpError;
+use crate::http_client::HttpError;
 use crate::protocol::Target;
 use crate::secret::AccessToken;
 use crate::site::Site;
@@ -85,7 +86,7 @@ pub fn serve(
     let address = listener.local_addr().map_err(|error| setup(&error))?;
     let proxy = Arc::new(Proxy::new(address, service, config, environment)?);
     listener.set_nonblocking(true).map_err(|error| setup(&error))?;
-    let served = crate::oauth::block_on(async {
+    let served = crate::http_client::block_on(async {
         let listener = TcpListener::from_std(listener).map_err(|error| setup(&error))?;
         ready()?;
         tokio::select! {

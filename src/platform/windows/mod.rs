@@ -4,6 +4,7 @@ mod files;
 mod interrupts;
 mod keyboard;
 mod programs;
+mod sidecar;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -23,9 +24,10 @@ pub use files::*;
 pub use interrupts::{Held, hold_back_termination};
 pub use keyboard::Keyboard;
 pub use programs::*;
+pub use sidecar::*;
 
-use crate::config::{ConfigError, Directories, Environment};
-use crate::session::EarlierDirectories;
+use crate::environment::Environment;
+use crate::platform::{Directories, EarlierDirectories, NoHome};
 
 /// Windows sets no limit to the size of a file.
 ///
@@ -53,10 +55,10 @@ impl FileSizeLimit {
 ///
 /// # Errors
 /// Where the profile is not known.
-pub fn directories(environment: &Environment) -> Result<Directories, ConfigError> {
+pub fn directories(environment: &Environment) -> Result<Directories, NoHome> {
     let place = |variable| {
         let place = environment.path(variable).filter(|path| path.is_absolute());
-        place.ok_or(ConfigError::NoHome(variable))
+        place.ok_or(NoHome(variable))
     };
     let (local, roaming) = (place("LOCALAPPDATA")?, place("APPDATA")?);
     Ok(Directories {
@@ -72,13 +74,13 @@ pub fn directories(environment: &Environment) -> Result<Directories, ConfigError
 /// Where the profile is not known.
 pub fn directories_of_earlier_tools(
     environment: &Environment,
-) -> Result<EarlierDirectories, ConfigError> {
-    let profile = environment.path("USERPROFILE").ok_or(ConfigError::NoHome("USERPROFILE"))?;
+) -> Result<EarlierDirectories, NoHome> {
+    let profile = environment.path("USERPROFILE").ok_or(NoHome("USERPROFILE"))?;
     let mut pup: Vec<_> =
         environment.path("PUP_CONFIG_DIR").filter(|path| path.is_absolute()).into_iter().collect();
     pup.push(directories(environment)?.config.with_file_name("pup"));
     pup.dedup();
-    Ok(EarlierDirectories { seed: profile.join(".datadog"), pup })
+    Ok(EarlierDirectories { datadog_cli: profile.join(".datadog"), pup })
 }
 
 /// The names in a directory.

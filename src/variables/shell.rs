@@ -1,6 +1,6 @@
 //! Variables, written so that a shell or another reader understands them as they are.
 
-use crate::program::Variables;
+use crate::variables::Variables;
 
 /// Who reads the variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::clock::{Clock, Timestamp};
-use crate::config::{ConfigError, Environment};
+use crate::environment::{Environment, VariableError};
 use crate::platform::{self, Privacy};
 
 const VARIABLE: &str = "DD_OAUTH_LOG";
@@ -43,14 +43,13 @@ impl Trace {
     /// On standard error where `spoken`, and to the file that `DD_OAUTH_LOG` names.
     ///
     /// # Errors
-    /// Where that is not an absolute path: another process would take it for another file.
-    pub fn of(spoken: bool, environment: &Environment, clock: Clock) -> Result<Self, ConfigError> {
-        let log = match environment.path(VARIABLE) {
-            Some(value) if !value.is_absolute() => {
-                return Err(ConfigError::NotAbsolute { variable: VARIABLE, value });
-            }
-            named => named.map_or(Log::None, Log::Named),
-        };
+    /// If that is not an absolute path.
+    pub fn of(
+        spoken: bool,
+        environment: &Environment,
+        clock: Clock,
+    ) -> Result<Self, VariableError> {
+        let log = environment.absolute_path(VARIABLE)?.map_or(Log::None, Log::Named);
         Ok(Self { spoken, log: RefCell::new(log), clock })
     }
 

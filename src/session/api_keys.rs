@@ -16,11 +16,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use super::file::Kind;
 use super::seal::SealingKey;
 use super::store::choose_among;
-use super::{
-    Choice, Installation, OrgLabel, SessionName, SessionStore, StorageError, durable, file,
-    io_error,
-};
+use super::{Choice, Installation, SessionStore, StorageError, durable, file, io_error};
 use crate::lock::Lock;
+use crate::names::{OrgLabel, SessionName};
 use crate::platform::Privacy;
 use crate::secret::{ApiKey, ApplicationKey, Secret};
 use crate::site::{Site, SiteName};
@@ -28,11 +26,11 @@ use crate::site::{Site, SiteName};
 const KIND: Kind = Kind { magic: "dd-oauth keys ", format: 1, no_such: "is not a file of keys" };
 const LIMIT: u64 = 64 * 1024;
 /// The ending of the file of a pair.
-pub(super) const KEY_PAIR_ENDING: &str = "keys";
+pub(super) const API_KEYS_ENDING: &str = "keys";
 
 /// An API key, and the application key that goes with it.
 #[derive(Clone, Debug)]
-pub struct KeyPair {
+pub struct ApiKeys {
     pub name: SessionName,
     pub api_key: ApiKey,
     /// Sending metrics, logs and events needs none.
@@ -56,11 +54,11 @@ struct Body {
 }
 
 /// The key pairs of one installation.
-pub struct KeyPairs<'a> {
+pub struct ApiKeyStore<'a> {
     installation: &'a Installation,
 }
 
-impl<'a> KeyPairs<'a> {
+impl<'a> ApiKeyStore<'a> {
     /// Of this installation.
     #[must_use]
     pub fn of(installation: &'a Installation) -> Self {
@@ -97,7 +95,7 @@ impl<'a> KeyPairs<'a> {
         let mut names = Vec::new();
         for entry in entries {
             let path = entry.map_err(io_error("list", &directory))?.path();
-            if path.extension().is_some_and(|ending| ending == KEY_PAIR_ENDING) {
+            if path.extension().is_some_and(|ending| ending == API_KEYS_ENDING) {
                 match Self::name_of(&path) {
                     Ok(name) => names.extend(name),
                     // It cannot be told whose it is, and it keeps no other from being found.
@@ -120,7 +118,7 @@ impl<'a> KeyPairs<'a> {
     ///
     /// # Errors
     /// Where the file or the sealing key is damaged, missing, or not the user's own.
-    pub fn load(&self, name: &SessionName) -> Result<Option<KeyPair>, StorageError> {
+    pub fn load(&self, name: &SessionName) -> Result<Option<ApiKeys>, StorageError> {
         let path = self.path(name);
         let Some(bytes) = durable::read(&path, Privacy::Owned, LIMIT)? else { return Ok(None) };
         read(&bytes, &path, name, self.installation.key()?).map(Some)
@@ -132,7 +130,7 @@ impl<'a> KeyPairs<'a> {
     /// # Errors
     /// Where it cannot be written. Where the installation was forgotten meanwhile: nothing is left
     /// then.
-    pub fn save(&self, lock: &Lock, pair: &KeyPair) -> Result<(), StorageError> {
+    pub fn save(&self, lock: &Lock, pair: &ApiKeys) -> Result<(), StorageError> {
         durable::replace(&self.path(&pair.name), &write(pair, self.installation.key()?)?)?;
         if self.installation.is_there()? {
             return Ok(());
@@ -152,11 +150,11 @@ impl<'a> KeyPairs<'a> {
 
     fn path(&self, name: &SessionName) -> PathBuf {
         let directory = self.installation.sessions_directory();
-        directory.join(format!("{}.{KEY_PAIR_ENDING}", name.file_stem()))
+        directory.join(format!("{}.{API_KEYS_ENDING}", name.file_stem()))
     }
 }
 
-fn write(pair: &KeyPair, key: &SealingKey) -> Result<Vec<u8>, StorageError> {
+fn write(pair: &ApiKeys, key: &SealingKey) -> Result<Vec<u8>, StorageError> {
     let head = Head {
         site: pair.name.site.to_string(),
         org: pair.name.org.clone(),
@@ -178,7 +176,7 @@ fn read(
     path: &Path,
     expected: &SessionName,
     key: &SealingKey,
-) -> Result<KeyPair, StorageError> {
+) -> Result<ApiKeys, StorageError> {
     let damaged = |why| StorageError::Corrupt { path: path.to_path_buf(), why };
     let (public, head, sealed) = file::split::<Head>(bytes, path, &KIND)?;
     if head.key != key.fingerprint() {
@@ -193,7 +191,7 @@ fn read(
     }
     let improper = || damaged("holds no proper key");
     let app_key = body.app_key.clone().map(|key| Secret::parse(key).ok_or_else(improper));
-    Ok(KeyPair {
+    Ok(ApiKeys {
         name,
         api_key: Secret::parse(body.api_key.clone()).ok_or_else(improper)?,
         app_key: app_key.transpose()?,
@@ -211,8 +209,8 @@ fn name_in(head: Head, path: &Path) -> Result<SessionName, StorageError> {
 mod tests {
     use super::*;
 
-    fn pair(site: &str) -> KeyPair {
-        KeyPair {
+    fn pair(site: &str) -> ApiKeys {
+        ApiKeys {
             name: SessionName { site: Site::parse(site).unwrap(), org: OrgLabel::parse("Acme") },
             api_key: Secret::parse("api-canary".to_string()).unwrap(),
             app_key: Secret::parse("app-canary".to_string()),

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 
 use super::{Credential, Service, listen, serve};
-use crate::config::{Config, Environment};
+use crate::config::Config;
+use crate::environment::Environment;
 use crate::error::{Error, ExecError};
-use crate::platform::{self, Attendant};
+use crate::platform::{self, Sidecar};
 use crate::protocol::{Answer, Target};
 use crate::secret::{MAX_TOKEN_BYTES, Secret};
 use crate::site::Site;
@@ -38,9 +39,9 @@ pub fn launch(answer: &Answer, config: &Config) -> Result<Launched, Error> {
     }
     arguments.push(OsStr::new("proxy"));
     let secret = credential.expose().as_bytes();
-    match platform::start_attendant(&arguments, listener, secret, READY).map_err(failed)? {
-        Attendant::Started => {}
-        Attendant::Impossible(listener) => {
+    match platform::start_sidecar(&arguments, listener, secret, READY).map_err(failed)? {
+        Sidecar::Started => {}
+        Sidecar::Impossible(listener) => {
             let service = Service {
                 site: Site::parse(&answer.site)?,
                 target: Target { site: config_site(answer)?, org: answer.org.clone() },

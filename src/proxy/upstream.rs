@@ -10,8 +10,8 @@ use url::Url;
 
 use super::bearer::Held;
 use super::head::{Head, connection_options};
-use crate::config::Environment;
-use crate::oauth::{HttpError, streaming_client};
+use crate::environment::Environment;
+use crate::http_client::{HttpError, streaming_client};
 use crate::site::Site;
 
 /// Headers that are for one connection, and not for the message (RFC 9110, section 7.6.1).

@@ -17,7 +17,7 @@ use super::Proxy;
 use super::bearer::NoToken;
 use super::body::{Input, Pumped, streamed};
 use super::head::{self, BodyLength, Head, Refusal};
-use crate::error::ExitKind;
+use crate::exit::ExitKind;
 
 /// How long a head may take from its first byte; nobody has to have a credential to open a
 /// connection.
@@ -185,7 +185,7 @@ fn no_token(missing: NoToken) -> (u16, String) {
 }
 
 fn no_answer(error: &reqwest::Error) -> (u16, String) {
-    let why = crate::oauth::causes(error);
+    let why = crate::http_client::causes(error);
     if error.is_connect() {
         (502, format!("could not reach the API: {why}"))
     } else {

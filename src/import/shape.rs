@@ -10,9 +10,10 @@ use serde_json::value::RawValue;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::clock::Timestamp;
+use crate::names::ClientId;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken, Secret};
-use crate::session::{Access, ClientId, Lifetime, Registration};
+use crate::session::{Access, Lifetime, Registration};
 use crate::site::Site;
 
 /// Under what name pup keeps a session without an organization.

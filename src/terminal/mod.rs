@@ -1,27 +1,62 @@
 //! The person at the terminal: whether there is one, what they are told, and what they paste.
 
+mod trace;
+
 use std::cell::Cell;
+use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::config::{Environment, Interactive};
-use crate::lock::Holder;
+use crate::environment::Environment;
 use crate::platform::{self, Keyboard};
-use crate::session::Patience;
-use crate::trace::{Trace, without_control_characters};
 
-/// For finding the window that asks, and the password.
-const UNLOCK_LIMIT: Duration = Duration::from_mins(1);
+pub use trace::{Trace, TraceError, without_control_characters};
+
 /// Between two looks whether anybody still waits for a line.
 const NEXT_LOOK: Duration = Duration::from_millis(100);
 
 /// As long as a login may take.
 const ANSWER_LIMIT: Duration = Duration::from_mins(5);
 const LONGEST_ANSWER: u64 = 1024;
+
+/// Whether we may ask a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interactive {
+    /// Where one can see it.
+    #[default]
+    Auto,
+    Never,
+    Always,
+}
+
+impl Interactive {
+    /// As it is written in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Never => "never",
+            Self::Always => "always",
+        }
+    }
+
+    /// Reads [`Interactive::name`].
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "never" => Some(Self::Never),
+            "always" => Some(Self::Always),
+            _ => None,
+        }
+    }
+}
 
 /// Standard error, on which everything but an answer is said.
 pub struct Terminal {
@@ -68,10 +103,10 @@ impl Terminal {
         }
     }
 
-    /// How long the keychain is waited for: longer where a person can unlock it.
+    /// Whether a person can see what is said, and act on it.
     #[must_use]
-    pub fn patience_with_keychain(&self, usual: Patience) -> Patience {
-        if self.person { Patience { limit: UNLOCK_LIMIT, notice: Some(tell) } } else { usual }
+    pub fn has_person(&self) -> bool {
+        self.person
     }
 
     /// Asks a person who can see it a question, and waits for the line that answers it: yes, no,
@@ -118,7 +153,7 @@ impl Terminal {
     }
 
     /// Says for whom we wait.
-    pub fn say_waiting(&self, holder: Option<&Holder>) {
+    pub fn say_waiting(&self, holder: Option<&impl Display>) {
         match holder {
             Some(holder) => self.say(&format!("waiting for {holder}")),
             None => self.say("waiting for another dd-oauth process"),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
 
-use super::unix::{leave_caller, own_executable};
+use super::{leave_caller, own_executable};
 
 /// The most open files that macOS grants, whose own limit is none at all: `OPEN_MAX`, as setrlimit(2)
 /// says there.
@@ -19,16 +19,16 @@ const MOST_FILES_OF_MACOS: Option<u64> = Some(10_240);
 /// Between two looks at a process that cannot tell us when it ends.
 const NEXT_LOOK: Duration = Duration::from_millis(250);
 
-/// What became of an attempt to start an attendant.
-pub enum Attendant {
+/// What became of an attempt to start an sidecar.
+pub enum Sidecar {
     /// It serves on the listener.
     Started,
     /// This platform cannot do it; the caller serves by itself.
     Impossible(TcpListener),
 }
 
-/// What an attendant gets from the process that started it.
-pub struct Attended {
+/// What an sidecar gets from the process that started it.
+pub struct SidecarWork {
     pub listener: TcpListener,
     pub program: Program,
 }
@@ -46,12 +46,12 @@ pub struct Program {
 ///
 /// # Errors
 /// Where it cannot be started, or ends before it is ready.
-pub fn start_attendant(
+pub fn start_sidecar(
     arguments: &[&OsStr],
     listener: TcpListener,
     secret: &[u8],
     ready: &[u8],
-) -> io::Result<Attendant> {
+) -> io::Result<Sidecar> {
     let process = rustix::process::getpid();
     let program = Program::of(process);
     let mut command = Command::new(own_executable()?);
@@ -75,22 +75,25 @@ pub fn start_attendant(
     let mut said = Vec::new();
     let output = starter.stdout.take().expect("it is piped");
     starter.wait()?;
-    // Ends at once where the attendant does.
+    // Ends at once where the sidecar does.
     output.take(ready.len() as u64).read_to_end(&mut said)?;
     if said == ready {
-        Ok(Attendant::Started)
+        Ok(Sidecar::Started)
     } else {
         Err(io::Error::other("it ended before it was ready"))
     }
 }
 
-/// In the process that [`start_attendant`] started: starts the attendant and returns nothing, for
-/// this process only has to end so that the attendant is nobody's child. In the attendant: what
+/// In the process that [`start_sidecar`] started: starts the sidecar and returns nothing, for
+/// this process only has to end so that the sidecar is nobody's child. In the sidecar: what
 /// it got. `descriptors` are those of the command line, and `process` is the one to attend.
 ///
 /// # Errors
-/// Where the descriptors are none of ours, or the attendant cannot be started.
-pub fn attend(descriptors: &[i32], process: Option<u32>) -> io::Result<Option<Attended>> {
+/// Where the descriptors are none of ours, or the sidecar cannot be started.
+pub fn run_as_sidecar(
+    descriptors: &[i32],
+    process: Option<u32>,
+) -> io::Result<Option<SidecarWork>> {
     let process = process.and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let process = process.ok_or(io::ErrorKind::InvalidInput)?;
     if rustix::process::getppid() == Some(process) {
@@ -103,7 +106,7 @@ pub fn attend(descriptors: &[i32], process: Option<u32>) -> io::Result<Option<At
     let listener = files.next().ok_or(io::ErrorKind::InvalidInput)?;
     let program = Program { process, descriptor: files.next().map(OwnedFd::from) };
     allow_many_connections();
-    Ok(Some(Attended { listener: OwnedFd::from(listener).into(), program }))
+    Ok(Some(SidecarWork { listener: OwnedFd::from(listener).into(), program }))
 }
 
 /// Each connection of the program takes two descriptors; the usual limit is one of a shell.

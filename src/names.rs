@@ -1,11 +1,11 @@
-//! Which session is meant, and what its files are called.
+//! What sessions, organizations and clients are called, and the names of their files.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::seal::hex;
+use crate::secret::hex;
 use crate::site::Site;
 
 /// Longest organization label, in bytes.
@@ -55,6 +55,26 @@ impl fmt::Display for OrgUuid {
     }
 }
 
+/// The `client_id` of the registration that issued a session's refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// Accepts what RFC 6749, appendix A.1, allows, up to 256 characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let visible = text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
+        (!text.is_empty() && text.len() <= 256 && visible).then(|| Self(text.to_string()))
+    }
+
+    /// As it stands in requests.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Names one session of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionName {
@@ -96,7 +116,8 @@ impl fmt::Display for SessionName {
 }
 
 /// Percent-encodes everything but lower-case letters, digits, `-`, `_` and inner dots.
-pub(super) fn encode(text: &str) -> String {
+#[must_use]
+pub fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for (position, byte) in text.bytes().enumerate() {
         let plain = byte.is_ascii_lowercase()
