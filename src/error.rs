@@ -11,7 +11,6 @@ use crate::http_client::HttpError;
 use crate::import::ImportError;
 use crate::lock::LockError;
 use crate::oauth::LoginError;
-use crate::platform::NoHome;
 use crate::protocol::RequestError;
 use crate::protocol::docker::DockerError;
 use crate::scope::ScopeError;
@@ -80,12 +79,6 @@ fn describe(problems: usize) -> String {
 
 impl From<VariableError> for Error {
     fn from(error: VariableError) -> Self {
-        Self::Config(error.into())
-    }
-}
-
-impl From<NoHome> for Error {
-    fn from(error: NoHome) -> Self {
         Self::Config(error.into())
     }
 }

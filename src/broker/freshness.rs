@@ -1,4 +1,4 @@
-//! Fresh, expiring, stale: what a `get` has to do about the token that is held.
+//! Fresh, expiring, stale: what a `get` does about the token that is held.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,68 +15,69 @@ const CLOCK_SLACK: Duration = Duration::from_secs(5);
 /// A token that is rejected earlier than this was not rejected for its age.
 const FIRST_MOMENTS: Duration = Duration::from_secs(30);
 
-/// What has to happen before the token can be answered.
+/// How fresh the access token of a session is, for a request that may demand some life of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// It is fresh.
-    Nothing,
-    /// It is expiring: good, and to be renewed behind the caller's back.
-    RenewalSoon,
-    /// It is stale, or lives shorter than demanded.
-    Renewal,
-    /// The demand can be met once a quarter of the token's life is over, after this time.
-    Patience(Duration),
-    /// The server's tokens live only this long.
-    Despair(Duration),
+pub enum Freshness {
+    /// It has time to spare.
+    Fresh,
+    /// It is inside its renewal window: good, and to be renewed behind the caller's back.
+    Expiring,
+    /// It has to be renewed before it is answered: too little life is left, or none.
+    Stale,
+    /// It lives shorter than demanded, and may be renewed only after this time, once a quarter of
+    /// its life is over.
+    NotYet(Duration),
+    /// The demand can never be met: the server's tokens live only this long.
+    Never(Duration),
 }
 
-impl fmt::Display for Need {
+impl fmt::Display for Freshness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("fresh"),
-            Self::RenewalSoon => f.write_str("expiring; answered, and renewed afterwards"),
-            Self::Renewal => f.write_str("stale, or shorter than demanded"),
-            Self::Patience(wait) => {
+            Self::Fresh => f.write_str("fresh"),
+            Self::Expiring => f.write_str("expiring; answered, and renewed afterwards"),
+            Self::Stale => f.write_str("stale, or shorter than demanded"),
+            Self::NotYet(wait) => {
                 write!(
                     f,
                     "shorter than demanded, and renewed in {} s at the earliest",
                     wait.as_secs()
                 )
             }
-            Self::Despair(total) => {
+            Self::Never(total) => {
                 write!(f, "the demand is longer than the {} s that it lives", total.as_secs())
             }
         }
     }
 }
 
-impl Need {
+impl Freshness {
     /// Judges the token that is held at `now`; `demand` is what the caller insists on.
     #[must_use]
     pub fn of(access: &Access, demand: Option<Duration>, now: Timestamp) -> Self {
-        let Access::Held { lifetime, .. } = access else { return Self::Renewal };
+        let Access::Held { lifetime, .. } = access else { return Self::Stale };
         if lifetime.issued > now.plus(CLOCK_SLACK) {
-            return Self::Renewal;
+            return Self::Stale;
         }
         let (total, remaining) = (lifetime.total(), lifetime.expires.since(now));
         if remaining.is_zero() {
-            return Self::Renewal;
+            return Self::Stale;
         }
         let enough = demand.unwrap_or(USUAL_MIN_TTL.min(total / 10));
         if remaining > enough || (demand.is_some() && remaining == enough) {
             let window = LONGEST_WINDOW.min(total / 4);
-            return if remaining < window { Self::RenewalSoon } else { Self::Nothing };
+            return if remaining < window { Self::Expiring } else { Self::Fresh };
         }
         if demand.is_none() {
-            return Self::Renewal;
+            return Self::Stale;
         }
         // Part of the lifetime is spent on the way, so a demand for all of it is never met.
         if enough >= total {
-            return Self::Despair(total);
+            return Self::Never(total);
         }
         let age = now.since(lifetime.issued);
         let quarter = total / 4;
-        if age < quarter { Self::Patience(quarter.saturating_sub(age)) } else { Self::Renewal }
+        if age < quarter { Self::NotYet(quarter.saturating_sub(age)) } else { Self::Stale }
     }
 }
 
@@ -143,25 +144,25 @@ mod tests {
 
     #[test]
     fn an_hour_is_fresh_then_expiring_then_stale() {
-        let need = |second| Need::of(&token(3600), None, at(second));
-        assert_eq!(need(0), Need::Nothing);
-        assert_eq!(need(3300), Need::Nothing);
-        assert_eq!(need(3301), Need::RenewalSoon);
-        assert_eq!(need(3539), Need::RenewalSoon);
-        assert_eq!(need(3540), Need::Renewal);
-        assert_eq!(need(9999), Need::Renewal);
+        let freshness = |second| Freshness::of(&token(3600), None, at(second));
+        assert_eq!(freshness(0), Freshness::Fresh);
+        assert_eq!(freshness(3300), Freshness::Fresh);
+        assert_eq!(freshness(3301), Freshness::Expiring);
+        assert_eq!(freshness(3539), Freshness::Expiring);
+        assert_eq!(freshness(3540), Freshness::Stale);
+        assert_eq!(freshness(9999), Freshness::Stale);
     }
 
     #[test]
     fn a_short_life_has_a_short_window() {
-        let need = |millis| {
+        let freshness = |millis| {
             let now = Timestamp::from_millis(START * 1000 + millis);
-            Need::of(&token(5), None, now)
+            Freshness::of(&token(5), None, now)
         };
-        assert_eq!(need(3750), Need::Nothing);
-        assert_eq!(need(3751), Need::RenewalSoon);
-        assert_eq!(need(4499), Need::RenewalSoon);
-        assert_eq!(need(4500), Need::Renewal);
+        assert_eq!(freshness(3750), Freshness::Fresh);
+        assert_eq!(freshness(3751), Freshness::Expiring);
+        assert_eq!(freshness(4499), Freshness::Expiring);
+        assert_eq!(freshness(4500), Freshness::Stale);
     }
 
     #[test]
@@ -177,23 +178,32 @@ mod tests {
 
     #[test]
     fn a_demand_is_met_now_later_or_never() {
-        let need = |demand, second| Need::of(&token(3600), Some(seconds(demand)), at(second));
-        assert_eq!(need(1800, 1800), Need::Nothing);
-        assert_eq!(need(1800, 1801), Need::Renewal);
-        assert_eq!(need(3500, 400), Need::Patience(seconds(500)));
-        assert_eq!(need(3500, 900), Need::Renewal);
-        assert_eq!(need(3600, 1), Need::Despair(seconds(3600)));
-        assert_eq!(need(7200, 3600), Need::Renewal, "an expired token says nothing of the next");
-        assert_eq!(need(0, 3599), Need::RenewalSoon, "one second is enough for who asks for none");
-        assert_eq!(need(0, 3600), Need::Renewal, "an expired token meets no demand");
+        let freshness =
+            |demand, second| Freshness::of(&token(3600), Some(seconds(demand)), at(second));
+        assert_eq!(freshness(1800, 1800), Freshness::Fresh);
+        assert_eq!(freshness(1800, 1801), Freshness::Stale);
+        assert_eq!(freshness(3500, 400), Freshness::NotYet(seconds(500)));
+        assert_eq!(freshness(3500, 900), Freshness::Stale);
+        assert_eq!(freshness(3600, 1), Freshness::Never(seconds(3600)));
+        assert_eq!(
+            freshness(7200, 3600),
+            Freshness::Stale,
+            "an expired token says nothing of the next"
+        );
+        assert_eq!(
+            freshness(0, 3599),
+            Freshness::Expiring,
+            "one second is enough for who asks for none"
+        );
+        assert_eq!(freshness(0, 3600), Freshness::Stale, "an expired token meets no demand");
     }
 
     #[test]
     fn a_token_from_the_future_is_stale() {
-        assert_eq!(Need::of(&token(3600), None, at(-5)), Need::Nothing);
-        assert_eq!(Need::of(&token(3600), None, at(-6)), Need::Renewal);
+        assert_eq!(Freshness::of(&token(3600), None, at(-5)), Freshness::Fresh);
+        assert_eq!(Freshness::of(&token(3600), None, at(-6)), Freshness::Stale);
         assert_eq!(life_left(&token(3600), at(-6)), None);
-        assert_eq!(Need::of(&Access::Rejected, None, at(0)), Need::Renewal);
+        assert_eq!(Freshness::of(&Access::Rejected, None, at(0)), Freshness::Stale);
     }
 
     #[test]

@@ -1,15 +1,14 @@
-//! Taking over what earlier tools left behind.
+//! Importing the sessions that earlier tools left behind.
 
-use super::Broker;
-use super::keeping::WRITE_LIMIT;
-use crate::clock::Deadline;
-use crate::error::Error;
 use crate::import::{EarlierSession, EarlierSessions, ImportError};
-use crate::lock::Lock;
 use crate::names::SessionName;
 use crate::platform;
 use crate::session::{Generation, Installation, Keychain, Registrations, SessionStore};
 use crate::site::{Site, SiteName};
+
+use super::locking::{hold_session, hold_to_write};
+use super::target::ensure_storable;
+use super::{BrokerError, Context};
 
 /// What becomes of a session where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,83 +25,80 @@ pub struct ImportOptions {
     pub replace: bool,
 }
 
-impl Broker<'_> {
-    /// Looks for sessions of earlier tools, in the keychain too if that is wanted. Nothing is
-    /// changed.
-    ///
-    /// # Errors
-    /// Where it is not known where this user's files are.
-    pub fn earlier_sessions(&self, in_keychain: bool) -> Result<EarlierSessions, Error> {
-        let directories = platform::directories_of_earlier_tools(self.environment)?;
-        Ok(EarlierSessions::find(&directories, in_keychain.then(|| self.keychain())))
-    }
+/// Looks for sessions of earlier tools, in the keychain too if that is wanted. Changes nothing.
+///
+/// # Errors
+/// If it is not known where this user's files are.
+pub fn earlier_sessions(
+    context: &Context<'_>,
+    in_keychain: bool,
+) -> Result<EarlierSessions, BrokerError> {
+    let directories = platform::directories_of_earlier_tools(context.environment)?;
+    Ok(EarlierSessions::find(&directories, in_keychain.then(|| keychain(context))))
+}
 
-    /// Whether there is a session of this name here, for which its file need not be opened.
-    ///
-    /// # Errors
-    /// Where the installation cannot be looked at.
-    pub fn has_session(&self, name: &SessionName) -> Result<bool, Error> {
-        let Some(installation) = Installation::open(&self.config.paths)? else { return Ok(false) };
-        // A damaged one is one too.
-        Ok(!matches!(SessionStore::of(&installation).head(name), Ok(None)))
-    }
+/// Whether there is a session of this name here, for which its file need not be opened.
+///
+/// # Errors
+/// If the installation cannot be looked at.
+pub fn has_session(context: &Context<'_>, name: &SessionName) -> Result<bool, BrokerError> {
+    let Some(installation) = context.installation()? else { return Ok(false) };
+    // A damaged one is one too.
+    Ok(!matches!(SessionStore::of(&installation).head(name), Ok(None)))
+}
 
-    /// Takes over a session with its registration; what is asked to be removed is removed once
-    /// our own file is on the disk. After a crash in between the same call goes on.
-    ///
-    /// # Errors
-    /// Where its site is not trusted, there is another session of its name, the tool has renewed
-    /// it meanwhile, or something cannot be written.
-    pub fn take_over(&self, earlier: &EarlierSession, wish: ImportOptions) -> Result<(), Error> {
-        let name = &earlier.name;
-        self.ensure_storable(&SiteName::Site(name.site.clone()))?;
-        let installation = self.installation_to_write()?;
-        // Imports rewrite files that several sessions share, so there is one at a time.
-        let one_at_a_time = self.import_lock(&installation)?;
-        let store = SessionStore::of(&installation);
-        let lock = self.lock(&store, name, "import")?;
-        let existing = store.load(name)?;
-        if !existing.as_ref().is_some_and(|session| earlier.is_kept_as(session)) {
-            if existing.is_some() && !wish.replace {
-                let (name, tool) = (name.clone(), earlier.tool);
-                return Err(ImportError::Exists { name, tool }.into());
-            }
-            earlier.ensure_unchanged(self.keychain())?;
-            let generation =
-                existing.map_or(Generation::FIRST, |session| session.generation.next());
-            store.save(&lock, &earlier.to_session(generation))?;
+/// Imports a session with its registration; if the original is to be removed, that happens once our
+/// own file is on the disk. After a crash in between the same call goes on.
+///
+/// # Errors
+/// If its site is not trusted, there is another session of its name, the tool has renewed it
+/// meanwhile, or something cannot be written.
+pub fn import(
+    context: &Context<'_>,
+    earlier: &EarlierSession,
+    options: ImportOptions,
+) -> Result<(), BrokerError> {
+    let name = &earlier.name;
+    ensure_storable(context, &SiteName::Site(name.site.clone()))?;
+    let installation = context.installation_to_write()?;
+    // Imports rewrite files that several sessions share, so there is one at a time.
+    let one_at_a_time = hold_to_write(context, &installation.import_lock_path(), "import")?;
+    let store = SessionStore::of(&installation);
+    let lock = hold_session(context, &store, name, "import")?;
+    let existing = store.load(name)?;
+    if !existing.as_ref().is_some_and(|session| earlier.is_kept_as(session)) {
+        if existing.is_some() && !options.replace {
+            let (name, tool) = (name.clone(), earlier.tool);
+            return Err(ImportError::Exists { name, tool }.into());
         }
-        self.take_over_registration(&installation, &name.site, earlier)?;
-        if wish.original == Original::Removed {
-            earlier.remove_original(self.keychain())?;
-        }
-        drop((lock, one_at_a_time));
-        Ok(())
+        earlier.ensure_unchanged(keychain(context))?;
+        let generation = existing.map_or(Generation::FIRST, |session| session.generation.next());
+        store.save(&lock, &earlier.to_session(generation))?;
     }
+    import_registration(context, &installation, &name.site, earlier)?;
+    if options.original == Original::Removed {
+        earlier.remove_original(keychain(context))?;
+    }
+    drop((lock, one_at_a_time));
+    Ok(())
+}
 
-    /// Keeps the client of the session for later logins, where this installation has none there.
-    fn take_over_registration(
-        &self,
-        installation: &Installation,
-        site: &Site,
-        earlier: &EarlierSession,
-    ) -> Result<(), Error> {
-        let Some(registration) = &earlier.registration else { return Ok(()) };
-        let registrations = Registrations::of(installation);
-        let deadline = Deadline::after(WRITE_LIMIT);
-        let lock = self.hold(&registrations.lock_path(site), "import", deadline)?;
-        if registrations.load(site)?.is_none() {
-            registrations.save(&lock, site, registration)?;
-        }
-        Ok(())
+/// Keeps the client of the session for later logins, if this installation has none there.
+fn import_registration(
+    context: &Context<'_>,
+    installation: &Installation,
+    site: &Site,
+    earlier: &EarlierSession,
+) -> Result<(), BrokerError> {
+    let Some(registration) = &earlier.registration else { return Ok(()) };
+    let registrations = Registrations::of(installation);
+    let lock = hold_to_write(context, &registrations.lock_path(site), "import")?;
+    if registrations.load(site)?.is_none() {
+        registrations.save(&lock, site, registration)?;
     }
+    Ok(())
+}
 
-    fn import_lock(&self, installation: &Installation) -> Result<Lock, Error> {
-        let deadline = Deadline::after(WRITE_LIMIT);
-        Ok(self.hold(&installation.import_lock_path(), "import", deadline)?)
-    }
-
-    fn keychain(&self) -> Keychain {
-        Keychain::with(self.config.paths.key.timeout)
-    }
+fn keychain(context: &Context<'_>) -> Keychain {
+    Keychain::with(context.config.paths.key.timeout)
 }

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::print;
-use crate::broker::Broker;
+use super::stdio::print;
+use crate::broker::{self, Context};
 use crate::cli::EnvFlags;
 use crate::config::ConfigError;
 use crate::error::Error;
@@ -14,14 +14,14 @@ use crate::variables::{self, Shell, Variables};
 /// The file in which a runner of GitHub Actions takes variables for the steps that follow.
 const GITHUB_ENV: &str = "GITHUB_ENV";
 
-pub fn run(broker: &Broker<'_>, flags: &EnvFlags) -> Result<(), Error> {
+pub fn run(context: &Context<'_>, flags: &EnvFlags) -> Result<(), Error> {
     // Asked for before the token is: without a place for it, none is needed.
     let file = match flags.shell {
-        Shell::Github => Some(github_file(broker)?),
+        Shell::Github => Some(github_file(context)?),
         _ => None,
     };
     let request = GetRequest { min_ttl: flags.get.min_ttl, ..GetRequest::default() };
-    let found = broker.get_to_keep(&request)?;
+    let found = broker::get_to_keep(context, &request)?;
     let answer = &found.answer;
     let token = answer.access_token.expose();
     let mut variables = Variables::of(answer, &flags.variables.names, &answer.api_url, token);
@@ -42,8 +42,8 @@ pub fn run(broker: &Broker<'_>, flags: &EnvFlags) -> Result<(), Error> {
     written.map_err(|source| Error::NotHandedOver { path, source })
 }
 
-fn github_file(broker: &Broker<'_>) -> Result<PathBuf, Error> {
-    broker.environment.path(GITHUB_ENV).ok_or_else(|| {
+fn github_file(context: &Context<'_>) -> Result<PathBuf, Error> {
+    context.environment.path(GITHUB_ENV).ok_or_else(|| {
         let why = "it is not set; --shell github is for a step of GitHub Actions".into();
         ConfigError::BadVariable { variable: GITHUB_ENV, why }.into()
     })

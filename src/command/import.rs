@@ -3,8 +3,8 @@
 
 use std::io::{self, IsTerminal};
 
-use super::print;
-use crate::broker::{Broker, ImportOptions, Original};
+use super::stdio::print;
+use crate::broker::{self, Context, ImportOptions, Original};
 use crate::cli::{ImportFlags, ImportSource};
 use crate::config::{Setting, Source};
 use crate::error::Error;
@@ -12,54 +12,54 @@ use crate::import::{EarlierSession, EarlierSessions, ImportError, Origin, Tool};
 use crate::session::Access;
 use crate::site::SiteName;
 
-pub fn run(broker: &Broker<'_>, flags: &ImportFlags) -> Result<(), Error> {
+pub fn run(context: &Context<'_>, flags: &ImportFlags) -> Result<(), Error> {
     let EarlierSessions { mut sessions, skipped, keychain } =
-        broker.earlier_sessions(flags.wants_keychain())?;
+        broker::earlier_sessions(context, flags.wants_keychain())?;
     let unseen = keychain.map(Error::KeychainUnseen);
-    sessions.retain(|earlier| is_wanted(broker, flags, earlier));
+    sessions.retain(|earlier| is_wanted(context, flags, earlier));
     let mut troubles: Vec<_> = skipped.into_iter().map(Error::from).chain(unseen).collect();
     if sessions.is_empty() {
         // Told as what went wrong, where it may be why nothing was found.
-        troubles.retain(|trouble| tell_absence(broker, trouble));
+        troubles.retain(|trouble| tell_absence(context, trouble));
         let first = (!troubles.is_empty()).then(|| troubles.remove(0));
-        warn_of(broker, &troubles);
-        broker.terminal.say("no session of an earlier tool was found");
+        warn_of(context, &troubles);
+        context.terminal.say("no session of an earlier tool was found");
         return first.map_or(Ok(()), Err);
     }
-    warn_of(broker, &troubles);
+    warn_of(context, &troubles);
     if !flags.yes {
-        print(&shown(broker, &sessions)?)?;
+        print(&shown(context, &sessions)?)?;
     }
-    match decide(broker, flags, &sessions)? {
-        Some(wish) => take_over(broker, &sessions, wish),
+    match decide(context, flags, &sessions)? {
+        Some(wish) => take_over(context, &sessions, wish),
         None => Ok(()),
     }
 }
 
 /// Without a keychain there is nothing in it: no failure, but worth a word. Whether it is more.
-fn tell_absence(broker: &Broker<'_>, trouble: &Error) -> bool {
+fn tell_absence(context: &Context<'_>, trouble: &Error) -> bool {
     match trouble {
         Error::KeychainUnseen(error) if error.is_absence() => {
-            broker.terminal.say(&trouble.to_string());
+            context.terminal.say(&trouble.to_string());
             false
         }
         _ => true,
     }
 }
 
-fn warn_of(broker: &Broker<'_>, troubles: &[Error]) {
+fn warn_of(context: &Context<'_>, troubles: &[Error]) {
     for trouble in troubles {
-        if tell_absence(broker, trouble) {
-            broker.terminal.warn(&trouble.to_string());
+        if tell_absence(context, trouble) {
+            context.terminal.warn(&trouble.to_string());
         }
     }
 }
 
 /// Whether the flags mean this one. `DD_SITE` and `DD_ORG` say what requests mean, and choose
 /// nothing here.
-fn is_wanted(broker: &Broker<'_>, flags: &ImportFlags, earlier: &EarlierSession) -> bool {
-    let site = flag(broker.config.site.as_ref());
-    let org = flag(broker.config.org.as_ref());
+fn is_wanted(context: &Context<'_>, flags: &ImportFlags, earlier: &EarlierSession) -> bool {
+    let site = flag(context.config.site.as_ref());
+    let org = flag(context.config.org.as_ref());
     site.is_none_or(|site| *site == SiteName::Site(earlier.name.site.clone()))
         && org.is_none_or(|org| Some(org) == earlier.name.org.as_ref())
         && flags.from.iter().all(|source| match source {
@@ -76,8 +76,8 @@ fn flag<T>(setting: Option<&Setting<T>>) -> Option<&T> {
 }
 
 /// One line for each session.
-fn shown(broker: &Broker<'_>, sessions: &[EarlierSession]) -> Result<String, Error> {
-    let now = broker.clock.now();
+fn shown(context: &Context<'_>, sessions: &[EarlierSession]) -> Result<String, Error> {
+    let now = context.clock.now();
     let mut lines = Vec::new();
     for earlier in sessions {
         let site = earlier.name.site.to_string();
@@ -90,7 +90,8 @@ fn shown(broker: &Broker<'_>, sessions: &[EarlierSession]) -> Result<String, Err
             Access::Held { lifetime, .. } => format!("expired {}", lifetime.expires),
             Access::Rejected => "expiry not known".into(),
         };
-        let here = if broker.has_session(&earlier.name)? { "session here" } else { "new here" };
+        let here =
+            if broker::has_session(context, &earlier.name)? { "session here" } else { "new here" };
         let (tool, origin) = (earlier.tool, &earlier.origin);
         lines.push(format!(
             "{site:<20} {org:<16} {renewable:<13} {expiry:<28} {here:<12} {tool}, {origin}\n"
@@ -102,31 +103,31 @@ fn shown(broker: &Broker<'_>, sessions: &[EarlierSession]) -> Result<String, Err
 /// What is to be done; nothing where nobody said so. What cannot be done as it was said fails
 /// before anything is changed.
 fn decide(
-    broker: &Broker<'_>,
+    context: &Context<'_>,
     flags: &ImportFlags,
     sessions: &[EarlierSession],
 ) -> Result<Option<ImportOptions>, Error> {
     let mut original = flags.original();
     if !flags.yes {
-        if !may_ask(broker)? {
-            broker.terminal.say(
+        if !may_ask(context)? {
+            context.terminal.say(
                 "nothing was changed: `dd-oauth import --yes --remove-original` takes over these sessions and removes them where they are; --site, --org and --from narrow it down",
             );
             return Ok(None);
         }
         ensure_unambiguous(sessions)?;
         let question = format!("take over {}?", count(sessions.len()));
-        if broker.terminal.ask(&question) != Some(true) {
-            broker.terminal.say("nothing was changed");
+        if context.terminal.ask(&question) != Some(true) {
+            context.terminal.say("nothing was changed");
             return Ok(None);
         }
         if original.is_none() && sessions.iter().any(EarlierSession::is_renewable) {
             let question = "remove them where they are? If another tool keeps the same refresh token, the second of both to use it ends the session of both;";
-            original = match broker.terminal.ask(question) {
+            original = match context.terminal.ask(question) {
                 Some(true) => Some(Original::Removed),
                 Some(false) => Some(Original::Kept),
                 None => {
-                    broker.terminal.say("nothing was changed");
+                    context.terminal.say("nothing was changed");
                     return Ok(None);
                 }
             };
@@ -142,9 +143,9 @@ fn decide(
     Ok(Some(ImportOptions { original, replace: flags.replace }))
 }
 
-fn may_ask(broker: &Broker<'_>) -> Result<bool, Error> {
-    let interactive = broker.config.interactive(broker.environment)?.value;
-    Ok(broker.terminal.may_interact(interactive) && io::stdin().is_terminal())
+fn may_ask(context: &Context<'_>) -> Result<bool, Error> {
+    let interactive = context.config.interactive(context.environment)?.value;
+    Ok(context.terminal.may_interact(interactive) && io::stdin().is_terminal())
 }
 
 fn count(sessions: usize) -> String {
@@ -164,14 +165,14 @@ fn ensure_unambiguous(sessions: &[EarlierSession]) -> Result<(), Error> {
 /// Takes over one after the other. What keeps one from it keeps none of the others; the first
 /// failure is the end's, once all were tried.
 fn take_over(
-    broker: &Broker<'_>,
+    context: &Context<'_>,
     sessions: &[EarlierSession],
     wish: ImportOptions,
 ) -> Result<(), Error> {
     let mut failed = Vec::new();
     for earlier in sessions {
-        match broker.take_over(earlier, wish) {
-            Ok(()) => tell_taken(broker, earlier, wish.original),
+        match broker::import(context, earlier, wish) {
+            Ok(()) => tell_taken(context, earlier, wish.original),
             Err(error) => failed.push(error),
         }
     }
@@ -180,25 +181,25 @@ fn take_over(
     }
     let first = failed.remove(0);
     for error in &failed {
-        broker.terminal.say(&error.to_string());
+        context.terminal.say(&error.to_string());
     }
-    Err(first)
+    Err(first.into())
 }
 
-fn tell_taken(broker: &Broker<'_>, earlier: &EarlierSession, original: Original) {
+fn tell_taken(context: &Context<'_>, earlier: &EarlierSession, original: Original) {
     let EarlierSession { name, tool, origin, .. } = earlier;
     match original {
         Original::Removed => {
-            broker
+            context
                 .terminal
                 .say(&format!("took over {name} from {tool}, and removed it from {origin}"));
         }
         Original::Kept if earlier.is_renewable() => {
-            broker.terminal.say(&format!("took over {name} from {tool}"));
-            broker.terminal.warn(&format!(
+            context.terminal.say(&format!("took over {name} from {tool}"));
+            context.terminal.warn(&format!(
                 "{tool} still has the same refresh token ({origin}): if both use it, the session of both ends"
             ));
         }
-        Original::Kept => broker.terminal.say(&format!("took over {name} from {tool}")),
+        Original::Kept => context.terminal.say(&format!("took over {name} from {tool}")),
     }
 }

@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::print;
-use crate::broker::Broker;
+use super::stdio::print;
+use crate::broker::Context;
 use crate::error::Error;
 use crate::session::{Installation, SessionHead, SessionStore};
 
-pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
+pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
     let mut heads = Vec::new();
     let mut selected = None;
-    if let Some(installation) = Installation::open(&broker.config.paths)? {
+    if let Some(installation) = Installation::open(&context.config.paths)? {
         let store = SessionStore::of(&installation);
         selected = store.selected()?;
         for name in store.names()? {
@@ -31,7 +31,7 @@ pub fn run(broker: &Broker<'_>, as_json: bool) -> Result<(), Error> {
         return print(&format!("{}\n", serde_json::Value::Array(list)));
     }
     if heads.is_empty() {
-        broker.terminal.say("there are no sessions: run `dd-oauth login`");
+        context.terminal.say("there are no sessions: run `dd-oauth login`");
     }
     let lines = heads.iter().map(|head| {
         let mark = if is_selected(head) { "*" } else { " " };

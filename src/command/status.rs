@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::print;
-use crate::broker::{Broker, OutsideToken, Standing, TokenNeed, standing_of};
+use super::stdio::print;
+use crate::broker::{self, AmbientToken, Context, Freshness, Standing};
 use crate::cli::StatusFlags;
 use crate::config::Source;
 use crate::error::Error;
@@ -18,26 +18,26 @@ struct Status {
     chosen_by: String,
 }
 
-pub fn run(broker: &Broker<'_>, flags: &StatusFlags) -> Result<(), Error> {
-    let Some(installation) = Installation::open(&broker.config.paths)? else {
-        return without_session(broker, None, flags);
+pub fn run(context: &Context<'_>, flags: &StatusFlags) -> Result<(), Error> {
+    let Some(installation) = Installation::open(&context.config.paths)? else {
+        return without_session(context, None, flags);
     };
-    let Some(name) = broker.chosen(&installation)? else {
-        return without_session(broker, Some(&installation), flags);
+    let Some(name) = broker::chosen(context, &installation)? else {
+        return without_session(context, Some(&installation), flags);
     };
     let Some(session) = SessionStore::of(&installation).load(&name)? else {
-        return Err(broker.not_logged_in());
+        return Err(broker::not_logged_in(context).into());
     };
-    let standing = standing_of(broker, &installation, &session)?;
+    let standing = broker::standing_of(context, &installation, &session)?;
     if flags.check {
-        return broker.ensure_obtainable(&session, standing);
+        return Ok(broker::ensure_obtainable(context, &session, standing)?);
     }
-    let freshness = match TokenNeed::of(&session.access, None, broker.clock.now()) {
-        TokenNeed::RenewalSoon => "expiring",
-        TokenNeed::Renewal => "stale",
-        TokenNeed::Nothing | TokenNeed::Patience(_) | TokenNeed::Despair(_) => "fresh",
+    let freshness = match Freshness::of(&session.access, None, context.clock.now()) {
+        Freshness::Expiring => "expiring",
+        Freshness::Stale => "stale",
+        Freshness::Fresh | Freshness::NotYet(_) | Freshness::Never(_) => "fresh",
     };
-    let chosen_by = match &broker.config.site {
+    let chosen_by = match &context.config.site {
         Some(setting) => setting.source.to_string(),
         None if SessionStore::of(&installation).selected()?.as_ref() == Some(&name) => {
             "dd-oauth use".into()
@@ -46,22 +46,22 @@ pub fn run(broker: &Broker<'_>, flags: &StatusFlags) -> Result<(), Error> {
     };
     let status =
         Status { session, standing, freshness, key_home: installation.key_home()?, chosen_by };
-    if flags.json { print(&status.json(broker)) } else { print(&status.text(broker)) }
+    if flags.json { print(&status.json(context)) } else { print(&status.text(context)) }
 }
 
 /// Where no session is meant, a token from outside may stand in for it.
 fn without_session(
-    broker: &Broker<'_>,
+    context: &Context<'_>,
     installation: Option<&Installation>,
     flags: &StatusFlags,
 ) -> Result<(), Error> {
-    let Some(outside) = broker.outside_instead(installation)? else {
-        return Err(broker.not_logged_in());
+    let Some(outside) = broker::ambient_token(context, installation)? else {
+        return Err(broker::not_logged_in(context).into());
     };
     if flags.check {
         return Ok(());
     }
-    let OutsideToken { source, site, org, .. } = outside;
+    let AmbientToken { source, site, org, .. } = outside;
     let org = org.map(|org| org.to_string());
     if flags.json {
         let value = json!({
@@ -90,7 +90,7 @@ fn lines_of(lines: impl IntoIterator<Item = (&'static str, String)>) -> String {
 }
 
 impl Status {
-    fn json(&self, broker: &Broker<'_>) -> String {
+    fn json(&self, context: &Context<'_>) -> String {
         let Session { name, org_uuid, org_name, scopes, access, renewal, .. } = &self.session;
         let expires = match access {
             Access::Held { lifetime, .. } => Some(lifetime.expires.seconds()),
@@ -109,15 +109,15 @@ impl Status {
             "state": state,
             "expires_at": expires,
             "renewable": matches!(renewal, Renewal::Possible { .. }),
-            "trouble": self.trouble(broker),
+            "trouble": self.trouble(context),
             "scopes": scopes.iter().collect::<Vec<_>>(),
             "key": self.key_home.to_string(),
-            "state_directory": broker.config.paths.state_directory.to_string_lossy(),
+            "state_directory": context.config.paths.state_directory.to_string_lossy(),
         });
         format!("{value}\n")
     }
 
-    fn text(&self, broker: &Broker<'_>) -> String {
+    fn text(&self, context: &Context<'_>) -> String {
         let Session { name, org_uuid, org_name, scopes, access, renewal, .. } = &self.session;
         let expires = match access {
             Access::Held { lifetime, .. } => format!("{}, {}", lifetime.expires, self.freshness),
@@ -139,20 +139,20 @@ impl Status {
         lines.extend(org_name.as_ref().map(|own| ("org's own name", own.to_string())));
         lines.extend(org_uuid.as_ref().map(|uuid| ("org uuid", uuid.to_string())));
         lines.extend([("token expires", expires), ("renewable", renewable.into())]);
-        lines.extend(self.trouble(broker).map(|trouble| ("trouble", trouble)));
+        lines.extend(self.trouble(context).map(|trouble| ("trouble", trouble)));
         lines.extend([
             ("scopes", if scopes.is_empty() { "-".into() } else { scopes.to_string() }),
             ("sealing key", self.key_home.to_string()),
             ("it protects", protection(self.key_home.place()).into()),
-            ("state", broker.config.paths.state_directory.display().to_string()),
+            ("state", context.config.paths.state_directory.display().to_string()),
         ]);
         lines_of(lines)
     }
 
-    fn trouble(&self, broker: &Broker<'_>) -> Option<String> {
+    fn trouble(&self, context: &Context<'_>) -> Option<String> {
         match &self.standing {
             Standing::Live | Standing::NotRenewable => None,
-            standing => Some(standing.explain(&self.session.name, broker.clock.now())),
+            standing => Some(standing.explain(&self.session.name, context.clock.now())),
         }
     }
 }

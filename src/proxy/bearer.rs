@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use http::HeaderValue;
 use tokio::sync::oneshot;
 
-use crate::broker::{Broker, Horizon, Origin};
+use crate::broker::{self, BrokerError, Context, Found, Horizon, Origin};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::error::Error;
 use crate::exit::ExitKind;
 use crate::protocol::{Answer, EraseRequest, Erasure, GetRequest, Target};
 use crate::secret::AccessToken;
@@ -149,21 +148,21 @@ impl Keeper {
         // The command that started us would not have come here with a log that means nothing.
         let Ok(trace) = Trace::of(false, &environment, clock) else { return };
         let terminal = Terminal::of_process(&environment, trace);
-        let broker =
-            Broker { config, environment: &environment, clock, terminal: &terminal, limit: None };
+        let context =
+            Context { config, environment: &environment, clock, terminal: &terminal, limit: None };
         for order in orders {
             match order {
                 Order::Get(reply) => {
-                    let _ = reply.send(self.good().map_or_else(|| self.get(&broker), Ok));
+                    let _ = reply.send(self.good().map_or_else(|| self.get(&context), Ok));
                 }
                 Order::Renew => {
                     // Who needs a token once this one is stale hears why there is none.
-                    let _ = self.keep(broker.get_to_keep(&self.request()));
+                    let _ = self.keep(broker::get_to_keep(&context, &self.request()));
                     lock(&self.shared).renewing = false;
                 }
                 Order::Replace(rejected, reply) => {
                     let newer = self.good().filter(|held| !held.is(&rejected));
-                    let _ = reply.send(newer.map_or_else(|| self.replace(&broker, &rejected), Ok));
+                    let _ = reply.send(newer.map_or_else(|| self.replace(&context, &rejected), Ok));
                 }
             }
         }
@@ -177,25 +176,25 @@ impl Keeper {
         GetRequest { target: self.target.clone(), ..GetRequest::default() }
     }
 
-    fn get(&self, broker: &Broker<'_>) -> Result<Held, NoToken> {
-        self.keep(broker.get(&self.request()))
+    fn get(&self, context: &Context<'_>) -> Result<Held, NoToken> {
+        self.keep(broker::get(context, &self.request()))
     }
 
-    fn replace(&self, broker: &Broker<'_>, rejected: &Held) -> Result<Held, NoToken> {
+    fn replace(&self, context: &Context<'_>, rejected: &Held) -> Result<Held, NoToken> {
         let request = EraseRequest {
             target: self.target.clone(),
             what: Erasure::AccessToken(rejected.token.clone()),
         };
-        broker.erase(&request).map_err(|error| no_token(&error))?;
-        self.get(broker)
+        broker::erase(context, &request).map_err(|error| no_token(&error))?;
+        self.get(context)
     }
 
-    fn keep(&self, found: Result<crate::broker::Found, Error>) -> Result<Held, NoToken> {
+    fn keep(&self, found: Result<Found, BrokerError>) -> Result<Held, NoToken> {
         let found = found.map_err(|error| no_token(&error))?;
         self.ensure_same(&found.answer)?;
         let horizon = match found.origin {
             Origin::Session(lifetime) => Some(Horizon::of(lifetime)),
-            Origin::Outside(_) => None,
+            Origin::Ambient(_) => None,
         };
         let held = Held { token: found.answer.access_token, horizon };
         lock(&self.shared).held = Some(held.clone());
@@ -216,7 +215,7 @@ impl Keeper {
     }
 }
 
-fn no_token(error: &Error) -> NoToken {
+fn no_token(error: &BrokerError) -> NoToken {
     NoToken { why: error.to_string(), kind: error.kind() }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{Finding, Verdict};
-use crate::broker::{Broker, Standing, standing_of};
+use super::finding::{Finding, Verdict};
+use crate::broker::{self, BrokerError, Context, Standing};
 use crate::config::KEYCHAIN_LIMIT;
 use crate::error::Error;
 use crate::exit::ExitKind;
@@ -18,31 +18,31 @@ use crate::site::{self, Site, SiteName};
 
 /// What there is of this account.
 pub struct Account<'a> {
-    broker: &'a Broker<'a>,
+    context: &'a Context<'a>,
     paths: InstallationPaths,
     installation: Result<Option<Installation>, StorageError>,
     /// The session that is meant, if there is one.
-    chosen: Result<Option<SessionName>, Error>,
+    chosen: Result<Option<SessionName>, BrokerError>,
     /// Whether the kernel has the key, whatever the keychain does.
     copy_in_kernel: bool,
 }
 
 impl<'a> Account<'a> {
-    pub fn of(broker: &'a Broker<'a>) -> Self {
-        let mut paths = broker.config.paths.clone();
+    pub fn of(context: &'a Context<'a>) -> Self {
+        let mut paths = context.config.paths.clone();
         // Also where a person could unlock it: that it is locked is what they want to know.
         paths.key.timeout = KeychainTimeout { limit: KEYCHAIN_LIMIT, notice: None };
         let installation = Installation::open(&paths)
             .map(|installation| installation.map(Installation::without_new_copies));
         let opened = installation.as_ref().ok().and_then(Option::as_ref);
-        let chosen = opened.map_or(Ok(None), |installation| broker.chosen(installation));
+        let chosen = opened.map_or(Ok(None), |installation| broker::chosen(context, installation));
         let copy_in_kernel = opened.is_some_and(Installation::has_copy_in_kernel);
-        Self { broker, paths, installation, chosen, copy_in_kernel }
+        Self { context, paths, installation, chosen, copy_in_kernel }
     }
 
     /// The site that is meant.
     pub fn site(&self) -> Site {
-        match (&self.chosen, &self.broker.config.site) {
+        match (&self.chosen, &self.context.config.site) {
             (Ok(Some(name)), _) => name.site.clone(),
             (_, Some(setting)) => match &setting.value {
                 SiteName::Site(site) => site.clone(),
@@ -197,7 +197,7 @@ impl<'a> Account<'a> {
     }
 
     fn no_session(&self) -> Finding {
-        let none = Finding::problem("session", self.broker.not_logged_in());
+        let none = Finding::problem("session", broker::not_logged_in(self.context));
         Finding { verdict: Verdict::Note, ..none }
     }
 
@@ -207,17 +207,17 @@ impl<'a> Account<'a> {
         name: &SessionName,
     ) -> Result<Option<(Session, Standing)>, Error> {
         let Some(session) = SessionStore::of(installation).load(name)? else { return Ok(None) };
-        let standing = standing_of(self.broker, installation, &session)?;
+        let standing = broker::standing_of(self.context, installation, &session)?;
         Ok(Some((session, standing)))
     }
 
     fn standing(&self, session: &Session, standing: &Standing) -> Finding {
         let (check, name) = ("session", &session.name);
-        if let Err(error) = self.broker.ensure_obtainable(session, standing.clone()) {
+        if let Err(error) = broker::ensure_obtainable(self.context, session, standing.clone()) {
             return Finding::problem(check, error);
         }
         let token = match &session.access {
-            Access::Held { lifetime, .. } if lifetime.expires > self.broker.clock.now() => {
+            Access::Held { lifetime, .. } if lifetime.expires > self.context.clock.now() => {
                 format!("its token expires {}", lifetime.expires)
             }
             _ => "the next request renews its token".into(),
@@ -229,7 +229,7 @@ impl<'a> Account<'a> {
                     .remedy("log in before then")
             }
             Standing::Waiting { .. } | Standing::Ended { .. } => {
-                let why = standing.explain(name, self.broker.clock.now());
+                let why = standing.explain(name, self.context.clock.now());
                 Finding::note(check, format!("{why}; {token}")).remedy("log in before then")
             }
         }

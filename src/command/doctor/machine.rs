@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Finding, Verdict};
-use crate::broker::Broker;
+use super::finding::{Finding, Verdict};
+use crate::broker::Context;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::environment::Environment;
@@ -21,10 +21,10 @@ const USUAL_SKEW: Duration = Duration::from_secs(30);
 /// What a clock that is off by this takes for fresh has expired at the server.
 const WRONG_SKEW: Duration = Duration::from_mins(5);
 
-pub fn look(broker: &Broker<'_>, site: &Site) -> Vec<Finding> {
-    let environment = broker.environment;
+pub fn look(context: &Context<'_>, site: &Site) -> Vec<Finding> {
+    let environment = context.environment;
     let mut findings = vec![roots(environment), proxy(site, environment)];
-    findings.extend(server_and_clock(broker, site));
+    findings.extend(server_and_clock(context, site));
     findings.push(callback_ports(environment));
     findings.push(browser(environment));
     findings
@@ -69,11 +69,11 @@ fn proxy(site: &Site, environment: &Environment) -> Finding {
     }
 }
 
-fn server_and_clock(broker: &Broker<'_>, site: &Site) -> [Finding; 2] {
-    let asked = broker.clock.now();
-    match ask(site, broker.environment) {
+fn server_and_clock(context: &Context<'_>, site: &Site) -> [Finding; 2] {
+    let asked = context.clock.now();
+    match ask(site, context.environment) {
         Ok(reply) => {
-            let answered = broker.clock.now();
+            let answered = context.clock.now();
             let text = format!("{} answers, with status {}", site.api_url(), reply.status);
             let server = match reply.status {
                 500.. => Finding::note("server", text).remedy("try again in a while"),

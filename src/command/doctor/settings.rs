@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::account::Account;
-use super::{Finding, Verdict};
-use crate::broker::Broker;
+use super::finding::{Finding, Verdict};
+use crate::broker::Context;
 use crate::config::{Config, ConfigError, Setting, Source};
 use crate::environment::Environment;
 use crate::exit::ExitKind;
@@ -31,13 +31,13 @@ impl ShownSetting {
 }
 
 /// Everything that is configured, and whether it means something.
-pub fn look(broker: &Broker<'_>) -> (Vec<ShownSetting>, Finding) {
+pub fn look(context: &Context<'_>) -> (Vec<ShownSetting>, Finding) {
     let check = "configuration";
-    let mut settings = fixed(broker.config, broker.environment);
-    let finding = if let Err(error) = extend(&mut settings, broker) {
+    let mut settings = fixed(context.config, context.environment);
+    let finding = if let Err(error) = extend(&mut settings, context) {
         Finding::problem(check, error).remedy("set it right")
     } else {
-        let file = broker.config.file_path();
+        let file = context.config.file_path();
         let there = if file.exists() { "read" } else { "not there, which is fine" };
         Finding::ok(check, format!("{} is {there}", file.display()))
     };
@@ -93,8 +93,8 @@ fn fixed(config: &Config, environment: &Environment) -> Vec<ShownSetting> {
 }
 
 /// What is read only once it is needed.
-fn extend(settings: &mut Vec<ShownSetting>, broker: &Broker<'_>) -> Result<(), ConfigError> {
-    let (config, environment) = (broker.config, broker.environment);
+fn extend(settings: &mut Vec<ShownSetting>, context: &Context<'_>) -> Result<(), ConfigError> {
+    let (config, environment) = (context.config, context.environment);
     let interactive = config.interactive(environment)?;
     settings.push(ShownSetting::of("interactive", Some(&interactive), |value| {
         format!("{value:?}").to_lowercase()

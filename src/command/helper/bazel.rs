@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{get, input};
-use crate::broker::Broker;
+use crate::broker::Context;
 use crate::cli::HelperLine;
 use crate::clock::Deadline;
+use crate::command::{get, stdio};
 use crate::error::Error;
 use crate::protocol::{RequestError, bazel};
 
@@ -14,7 +14,7 @@ pub const LIMIT: Duration = Duration::from_secs(8);
 /// What is left of it has to do for the keychain and a refresh.
 const READ_LIMIT: Duration = Duration::from_secs(4);
 
-pub fn run(broker: &Broker<'_>, line: &HelperLine) -> Result<(), Error> {
+pub fn run(context: &Context<'_>, line: &HelperLine) -> Result<(), Error> {
     match line.operation.as_deref() {
         Some("get") => {}
         Some(_) => {
@@ -23,10 +23,10 @@ pub fn run(broker: &Broker<'_>, line: &HelperLine) -> Result<(), Error> {
         }
         None => return Err(RequestError::NoOperation.into()),
     }
-    let request = bazel::parse(&input::document(Some(Deadline::after(READ_LIMIT)))?)?;
-    let Some(found) = get::at_known_host(broker, request, line.min_ttl)? else {
+    let request = bazel::parse(&stdio::document(Some(Deadline::after(READ_LIMIT)))?)?;
+    let Some(found) = get::at_known_host(context, request, line.min_ttl)? else {
         return Err(RequestError::BadValue { key: "uri", why: bazel::NOT_OURS.into() }.into());
     };
     let answer = bazel::render(&found.answer);
-    get::print_and_renew(broker, found, &answer)
+    get::print_and_renew(context, found, &answer)
 }

@@ -1,6 +1,6 @@
-//! Standard input, as the request of a helper protocol.
+//! Standard input and output: the request of a helper protocol, and its answer.
 
-use std::io::{self, BufReader, IsTerminal, Read};
+use std::io::{self, BufReader, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use crate::clock::Deadline;
@@ -58,4 +58,11 @@ impl Read for Impatient {
         platform::wait_for_input(&self.input, left.min(PROGRESS_LIMIT))?;
         self.input.read(buffer)
     }
+}
+
+/// Writes a whole answer.
+pub fn print(answer: &str) -> Result<(), Error> {
+    let mut output = io::stdout().lock();
+    let written = output.write_all(answer.as_bytes()).and_then(|()| output.flush());
+    written.map_err(Error::Output)
 }

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::print;
+use super::stdio::print;
 use crate::cli::CommandLine;
 use crate::error::Error;
 

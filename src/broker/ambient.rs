@@ -1,5 +1,5 @@
-//! Tokens that come from outside: a build server that logs in by itself puts one where Datadog's
-//! own tools look for it. It is answered as it is, and only where no session is meant.
+//! Ambient tokens: a build server that logs in by itself puts one into a variable or a file where
+//! Datadog's own tools look for it. It is answered as it is, and only if no session is meant.
 
 use std::fmt;
 use std::io::Read;
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::choice::Wanted;
-use super::{Broker, BrokerError, Found, Origin};
 use crate::config::ConfigError;
 use crate::environment::Environment;
-use crate::error::Error;
 use crate::names::OrgLabel;
 use crate::platform;
 use crate::protocol::{Answer, GetRequest, Target};
 use crate::secret::{AccessToken, MAX_TOKEN_BYTES};
 use crate::session::Installation;
-use crate::site::{Site, SiteName};
+use crate::site::{Site, SiteName, us1};
+
+use super::target::{Wanted, ensure_trusted};
+use super::{BrokerError, Context};
 
 /// The variable that names a file with a token.
 const TOKEN_FILE: &str = "DD_OAUTH_TOKEN_FILE";
@@ -26,90 +26,88 @@ const TOKEN_VARIABLES: [&str; 2] = ["DD_BEARER_TOKEN", "DD_ACCESS_TOKEN"];
 /// Set by `exec` for the program that it becomes.
 pub const INSIDE_EXEC: &str = "DD_OAUTH_EXEC";
 
-/// The variable that a token from outside was found by.
+/// The variable by which an ambient token was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutsideSource(&'static str);
+pub struct AmbientSource(&'static str);
 
-impl fmt::Display for OutsideSource {
+impl fmt::Display for AmbientSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
 
-/// A token from outside, and what it is good for.
-pub struct OutsideToken {
-    pub source: OutsideSource,
+/// An ambient token, and what it is good for.
+pub struct AmbientToken {
+    pub source: AmbientSource,
     pub site: Site,
     pub org: Option<OrgLabel>,
     token: AccessToken,
 }
 
-impl Broker<'_> {
-    /// The answer from outside, to a request for which there is no session.
-    pub(super) fn answer_from_outside(
-        &self,
-        wanted_site: &SiteName,
-        wanted: &Wanted,
-        request: &GetRequest,
-    ) -> Result<Option<Found>, Error> {
-        let Some(outside) = self.outside(wanted_site, wanted)? else { return Ok(None) };
-        let OutsideToken { source, site, org, token } = outside;
-        if let Some(demand) = request.min_ttl {
-            return Err(BrokerError::UnknownLife { source_name: source, demand }.into());
-        }
-        let answer = Answer {
-            access_token: token,
-            expires: None,
-            site: site.to_string(),
-            api_url: site.api_url(),
-            org,
-        };
-        Ok(Some(Found { answer, origin: Origin::Outside(source), renewal: None }))
+/// The answer with an ambient token, for a request for which there is no session.
+pub(super) fn answer_from_ambient(
+    context: &Context<'_>,
+    wanted_site: &SiteName,
+    wanted: &Wanted,
+    request: &GetRequest,
+) -> Result<Option<(Answer, AmbientSource)>, BrokerError> {
+    let Some(ambient) = ambient_for(context, wanted_site, wanted)? else { return Ok(None) };
+    let AmbientToken { source, site, org, token } = ambient;
+    if let Some(demand) = request.min_ttl {
+        return Err(BrokerError::UnknownLife { variable: source.0, demand });
     }
-
-    /// The token from outside with which a request that names nothing is answered, for `status`.
-    ///
-    /// # Errors
-    /// Where the store cannot be read, or the token is none.
-    pub fn outside_instead(
-        &self,
-        installation: Option<&Installation>,
-    ) -> Result<Option<OutsideToken>, Error> {
-        let wanted = self.wanted(&Target::default());
-        let site = match installation {
-            Some(installation) => wanted.site_of_new_session(installation)?,
-            None => wanted.site_or_default(),
-        };
-        self.outside(&site, &wanted)
-    }
-
-    /// The token from outside, where it belongs to what is wanted: it is of the site that
-    /// `DD_SITE` names, and of the organization that `DD_ORG` names.
-    fn outside(
-        &self,
-        wanted_site: &SiteName,
-        wanted: &Wanted,
-    ) -> Result<Option<OutsideToken>, Error> {
-        let environment = self.environment;
-        let named_site = match environment.text("DD_SITE")? {
-            Some(text) => SiteName::parse(&text).ok(),
-            None => Some(SiteName::Site(crate::site::us1())),
-        };
-        let named_org = environment.text("DD_ORG")?.and_then(|text| OrgLabel::parse(&text));
-        let Some(SiteName::Site(site)) = named_site else { return Ok(None) };
-        if *wanted_site != SiteName::Site(site.clone()) || wanted.org != named_org {
-            return Ok(None);
-        }
-        let Some((source, token)) = find(environment)? else { return Ok(None) };
-        // Whoever can set a variable must not lead a token to a host of their own.
-        self.ensure_trusted(wanted_site, false)?;
-        Ok(Some(OutsideToken { source, site, org: named_org, token }))
-    }
+    let answer = Answer {
+        access_token: token,
+        expires: None,
+        site: site.to_string(),
+        api_url: site.api_url(),
+        org,
+    };
+    Ok(Some((answer, source)))
 }
 
-fn find(environment: &Environment) -> Result<Option<(OutsideSource, AccessToken)>, ConfigError> {
+/// The ambient token that answers a request that names nothing, for `status`.
+///
+/// # Errors
+/// If the store cannot be read, or what the variable holds is no token.
+pub fn ambient_token(
+    context: &Context<'_>,
+    installation: Option<&Installation>,
+) -> Result<Option<AmbientToken>, BrokerError> {
+    let wanted = Wanted::of(context, &Target::default());
+    let site = match installation {
+        Some(installation) => wanted.site_of_new_session(installation)?,
+        None => wanted.site_or_default(),
+    };
+    ambient_for(context, &site, &wanted)
+}
+
+/// The ambient token, if it belongs to what is wanted: it is of the site that `DD_SITE` names, and
+/// of the organization that `DD_ORG` names.
+fn ambient_for(
+    context: &Context<'_>,
+    wanted_site: &SiteName,
+    wanted: &Wanted,
+) -> Result<Option<AmbientToken>, BrokerError> {
+    let environment = context.environment;
+    let named_site = match environment.text("DD_SITE")? {
+        Some(text) => SiteName::parse(&text).ok(),
+        None => Some(SiteName::Site(us1())),
+    };
+    let named_org = environment.text("DD_ORG")?.and_then(|text| OrgLabel::parse(&text));
+    let Some(SiteName::Site(site)) = named_site else { return Ok(None) };
+    if *wanted_site != SiteName::Site(site.clone()) || wanted.org != named_org {
+        return Ok(None);
+    }
+    let Some((source, token)) = find(environment)? else { return Ok(None) };
+    // Whoever can set a variable must not lead a token to a host of their own.
+    ensure_trusted(context, wanted_site, false)?;
+    Ok(Some(AmbientToken { source, site, org: named_org, token }))
+}
+
+fn find(environment: &Environment) -> Result<Option<(AmbientSource, AccessToken)>, ConfigError> {
     if let Some(path) = environment.absolute_path(TOKEN_FILE)? {
-        return Ok(Some((OutsideSource(TOKEN_FILE), read_token(&path)?)));
+        return Ok(Some((AmbientSource(TOKEN_FILE), read_token(&path)?)));
     }
     if environment.path(INSIDE_EXEC).is_some() {
         return Ok(None);
@@ -118,7 +116,7 @@ fn find(environment: &Environment) -> Result<Option<(OutsideSource, AccessToken)
         let Some(text) = environment.path(variable).map(PathBuf::into_os_string) else { continue };
         let token = text.into_string().ok().and_then(AccessToken::parse);
         let token = token.ok_or_else(|| not_a_token(variable))?;
-        return Ok(Some((OutsideSource(variable), token)));
+        return Ok(Some((AmbientSource(variable), token)));
     }
     Ok(None)
 }

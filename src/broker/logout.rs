@@ -1,0 +1,140 @@
+//! Revoking a session's tokens and forgetting it; of one session, or of everything.
+
+use crate::http_client::{Http, HttpError, block_on};
+use crate::names::SessionName;
+use crate::oauth::{self, TokenHint};
+use crate::session::{Access, Registrations, Renewal, Session, SessionStore, StorageError};
+use crate::site::Site;
+
+use super::locking::{hold_session, hold_to_write};
+use super::refresh::committed_or_secured;
+use super::target::{chosen, not_logged_in};
+use super::{BrokerError, Context};
+
+/// What a `logout` did.
+#[derive(Debug)]
+pub struct LoggedOut {
+    pub name: SessionName,
+    /// What the server was not told, and why.
+    pub not_revoked: Vec<(TokenHint, NotRevoked)>,
+}
+
+/// Why a token was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRevoked {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// There is nobody in whose name it could be revoked.
+    #[error("it was stored without a client")]
+    NoClient,
+}
+
+/// What a logout of everything did.
+#[derive(Default)]
+pub struct AllLoggedOut {
+    pub sessions: Vec<LoggedOut>,
+    /// Sessions that were forgotten without being opened, as they are damaged.
+    pub unopened: Vec<(SessionName, StorageError)>,
+    /// Copies of the sealing key that are still there.
+    pub left: Vec<StorageError>,
+}
+
+/// Revokes the refresh token, then the access token, and forgets the session whatever the server
+/// said.
+///
+/// # Errors
+/// If there is no session, or it cannot be read or removed.
+pub fn log_out(context: &Context<'_>) -> Result<LoggedOut, BrokerError> {
+    let missing = || not_logged_in(context);
+    let installation = context.installation()?.ok_or_else(missing)?;
+    let name = chosen(context, &installation)?.ok_or_else(missing)?;
+    log_out_of(context, &SessionStore::of(&installation), &name)?.ok_or_else(missing)
+}
+
+/// Revokes and forgets every session, then the installation and its sealing key.
+///
+/// # Errors
+/// If there is no installation, its key cannot be had, or something cannot be removed.
+pub fn log_out_of_everything(context: &Context<'_>) -> Result<AllLoggedOut, BrokerError> {
+    let installation = context.installation()?.ok_or_else(|| not_logged_in(context))?;
+    let store = SessionStore::of(&installation);
+    // Without it nothing could be revoked.
+    store.ensure_key()?;
+    let lock = hold_to_write(context, &installation.lock_path(), "logout")?;
+    let mut done = AllLoggedOut::default();
+    log_out_of_each(context, &store, &mut done)?;
+    done.left = installation.forget(&lock)?;
+    // A process that logged in meanwhile either sees that the installation is gone, or is seen here.
+    log_out_of_each(context, &store, &mut done)?;
+    store.sweep()?;
+    Ok(done)
+}
+
+/// Forgets the OAuth client of this installation at `site`.
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn forget_client(context: &Context<'_>, site: &Site) -> Result<(), BrokerError> {
+    let Some(installation) = context.installation()? else { return Ok(()) };
+    let registrations = Registrations::of(&installation);
+    let lock = hold_to_write(context, &registrations.lock_path(site), "logout")?;
+    Ok(registrations.forget(&lock, site)?)
+}
+
+fn log_out_of_each(
+    context: &Context<'_>,
+    store: &SessionStore<'_>,
+    done: &mut AllLoggedOut,
+) -> Result<(), BrokerError> {
+    for name in store.names()? {
+        match log_out_of(context, store, &name) {
+            Ok(Some(session)) => done.sessions.push(session),
+            Ok(None) => {}
+            Err(BrokerError::Storage(
+                error @ (StorageError::Corrupt { .. } | StorageError::OtherKey { .. }),
+            )) => {
+                let lock = hold_session(context, store, &name, "logout")?;
+                store.forget(&lock, &name)?;
+                done.unopened.push((name, error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Revokes and forgets one session; nothing if it is gone.
+fn log_out_of(
+    context: &Context<'_>,
+    store: &SessionStore<'_>,
+    name: &SessionName,
+) -> Result<Option<LoggedOut>, BrokerError> {
+    let lock = hold_session(context, store, name, "logout")?;
+    let Some(session) = store.load(name)? else { return Ok(None) };
+    // A worker that died before its commit left the tokens that are in force in the journal.
+    let session = committed_or_secured(store, session)?;
+    let not_revoked = revoke(context, &session);
+    store.forget(&lock, name)?;
+    Ok(Some(LoggedOut { name: name.clone(), not_revoked }))
+}
+
+/// Tells the server to end the tokens of a session. What it was not told, and why.
+fn revoke(context: &Context<'_>, session: &Session) -> Vec<(TokenHint, NotRevoked)> {
+    let Renewal::Possible { client_id, refresh_token } = &session.renewal else {
+        let held = matches!(session.access, Access::Held { .. });
+        let access = (TokenHint::AccessToken, NotRevoked::NoClient);
+        return held.then_some(access).into_iter().collect();
+    };
+    let mut tokens = vec![(TokenHint::RefreshToken, refresh_token.expose())];
+    if let Access::Held { token, .. } = &session.access {
+        tokens.push((TokenHint::AccessToken, token.expose()));
+    }
+    let site = &session.name.site;
+    let mut not_revoked = Vec::new();
+    for (hint, token) in tokens {
+        let revoked = Http::for_site(site, context.environment)
+            .and_then(|http| block_on(oauth::revoke(&http, site, client_id, token, hint))?);
+        not_revoked.extend(revoked.err().map(|error| (hint, error.into())));
+    }
+    not_revoked
+}
