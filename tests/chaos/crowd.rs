@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::counts::Counts;
-use crate::home::{Home, Run, finish, start};
-use crate::peers::{Kind, Peer};
+use crate::support::home::{Home, Run, finish, start};
+use crate::support::peers::{Kind, Peer};
 
 /// Starts so many processes at once, first on a fresh session and then on a stale one.
 pub fn run(processes: usize) -> Counts {

@@ -9,9 +9,9 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::counts::Counts;
-use crate::home::{Home, eventually, start};
-use crate::peers::{Kind, Peer};
 use crate::rounds::signal;
+use crate::support::home::{Home, eventually, start};
+use crate::support::peers::{Kind, Peer};
 
 /// Where the worker is when its caller dies; each phase is stretched so that it is met.
 #[derive(Clone, Copy, Debug)]

@@ -18,15 +18,9 @@
 //! - `window`: how wide that window is.
 //! - `crowd`: as many processes at once as there is patience for, on one stale session.
 
-#[path = "../suite/home.rs"]
+#[path = "../suite/support/mod.rs"]
 #[allow(dead_code, reason = "the suite uses the rest of it")]
-mod home;
-#[path = "../suite/keyring.rs"]
-#[allow(dead_code, reason = "the suite uses the rest of it")]
-mod keyring;
-#[path = "../suite/peers.rs"]
-#[allow(dead_code, reason = "the suite uses the rest of it")]
-mod peers;
+mod support;
 
 mod counts;
 mod crowd;
@@ -39,8 +33,8 @@ use std::process::ExitCode;
 use std::time::UNIX_EPOCH;
 
 use counts::Counts;
-use peers::Kind;
 use rounds::{Arm, KeyPlace, Losses};
+use support::peers::Kind;
 
 fn main() -> ExitCode {
     raise_file_limit();

@@ -9,9 +9,9 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::counts::Counts;
-use crate::home::{Home, finish, start};
-use crate::keyring::{Keyring, drop_from_kernel, installation_id};
-use crate::peers::{Kind, Peer};
+use crate::support::home::{Home, finish, start};
+use crate::support::keyring::{Keyring, drop_from_kernel, installation_id};
+use crate::support::peers::{Kind, Peer};
 
 /// The longest that a process may take by its own promise: a waiter's 60 s and some.
 const PROMISED: Duration = Duration::from_secs(70);

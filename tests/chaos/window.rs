@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use crate::counts::Counts;
-use crate::home::{Home, finish, start};
-use crate::peers::{Kind, Peer};
+use crate::support::home::{Home, finish, start};
+use crate::support::peers::{Kind, Peer};
 
 const REFRESHES: usize = 21;
 

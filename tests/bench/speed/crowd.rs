@@ -6,10 +6,10 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Programs;
-use crate::home::Home;
 use crate::pairs::{Row, in_turn, time};
-use crate::peers::{Kind, Peer};
 use crate::refresh::logged_in;
+use crate::support::home::Home;
+use crate::support::peers::{Kind, Peer};
 
 const PROCESSES: usize = 1000;
 const ROUNDS: usize = 5;

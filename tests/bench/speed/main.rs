@@ -12,15 +12,9 @@
 //! docker-credential-secretservice (Debian: golang-docker-credential-helpers). It measures and
 //! judges nothing: figures belong to the machine, and ratios are what can be compared.
 
-#[path = "../../suite/home.rs"]
+#[path = "../../suite/support/mod.rs"]
 #[allow(dead_code, reason = "the suite uses the rest of it")]
-mod home;
-#[path = "../../suite/keyring.rs"]
-#[allow(dead_code, reason = "the suite uses the rest of it")]
-mod keyring;
-#[path = "../../suite/peers.rs"]
-#[allow(dead_code, reason = "the suite uses the rest of it")]
-mod peers;
+mod support;
 
 mod crowd;
 mod memory;
@@ -31,9 +25,9 @@ mod warm;
 use std::path::PathBuf;
 use std::process::Command;
 
-use home::Home;
 use pairs::Row;
-use peers::built;
+use support::home::Home;
+use support::peers::built;
 
 /// What is measured, as it would be installed.
 struct Programs {

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::Programs;
-use crate::home::Home;
 use crate::pairs::{Row, in_turn, time};
-use crate::peers::{Kind, Peer};
+use crate::support::home::Home;
+use crate::support::peers::{Kind, Peer};
 
 const ROUNDS: usize = 60;
 const REDIRECT_URI: &str = "http://127.0.0.1:8000/oauth/callback";

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Programs;
-use crate::home::Home;
-use crate::keyring::{Keyring, drop_from_kernel, in_kernel, installation_id};
 use crate::pairs::{Row, in_turn, time};
+use crate::support::home::Home;
+use crate::support::keyring::{Keyring, drop_from_kernel, in_kernel, installation_id};
 
 /// A token that outlives the measurement by far.
 pub const SESSION: &str = "site=datadoghq.eu\naccess_token=an-access-token-of-a-usual-length-\

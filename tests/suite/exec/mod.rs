@@ -1,0 +1,5 @@
+//! Programs that get a token from their environment: `exec`, `exec --live` and `env`.
+
+mod env;
+mod live;
+mod program;

@@ -1,0 +1,13 @@
+//! Which token a `get` answers, and when it is refreshed first: with servers that fail, networks in
+//! between, many callers at once, and callers that are killed.
+
+// Goes past the wait that a failure prescribes, which takes another time.
+#[cfg(feature = "test-clock")]
+mod bad_answers;
+mod lifecycle;
+mod names;
+mod outside;
+mod storm;
+mod surroundings;
+mod trouble;
+mod worker;

@@ -1,0 +1,13 @@
+//! What is stored, where, and who can read it: session files, the sealing key in files and keychains,
+//! API keys, and sessions of earlier tools. Also what must never be stored anywhere.
+
+mod canaries;
+mod damaged_files;
+mod disks;
+mod import;
+mod import_keychain;
+mod keeping;
+mod kernel_keyring;
+mod key_move;
+mod keychain;
+mod keys;
