@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::authority::Authority;
-use crate::faults::{Fault, Faults};
+use crate::faults::Fault;
 use crate::request::{Parameters, Request};
 use crate::response::Response;
 use crate::server::Server;
@@ -22,12 +22,13 @@ pub fn answer(server: &Server, request: &Request) -> Response {
                 .is_some_and(|token| state.authority.is_active(token, Instant::now()));
             return Response::json(200, &json!({"active": active}));
         }
+        ("GET", "/held") => return Response::json(200, &json!({"held": state.held})),
         ("DELETE", "/log") => state.log.clear(),
         ("POST", "/faults") => match Fault::from_json(&request.body) {
             Ok(fault) => state.faults.add(fault),
             Err(error) => return refuse(error),
         },
-        ("DELETE", "/faults") => state.faults = Faults::default(),
+        ("DELETE", "/faults") => server.mend(&mut state),
         ("POST", "/settings") => match serde_json::from_slice(&request.body) {
             Ok(change) => state.settings.apply(change),
             Err(error) => return refuse(error),

@@ -41,6 +41,8 @@ pub enum Kind {
     },
     /// Waits, then acts and answers as usual.
     Delay { ms: u64 },
+    /// Waits until the faults are removed, then acts and answers as usual.
+    Hold {},
     /// Acts at once, then waits before it answers.
     Late { ms: u64 },
     /// Closes the connection without acting.
@@ -108,6 +110,7 @@ impl Kind {
         match self {
             Self::Status { .. } => "status",
             Self::Delay { .. } => "delay",
+            Self::Hold {} => "hold",
             Self::Late { .. } => "late",
             Self::Refuse {} => "refuse",
             Self::Cut {} => "cut",
@@ -136,6 +139,7 @@ impl Kind {
             Self::Redirect { location } => Delivery::Whole(Response::redirect(307, location)),
             Self::Endless {} => Delivery::Endless,
             Self::Delay { .. }
+            | Self::Hold {}
             | Self::Late { .. }
             | Self::Cut {}
             | Self::Lost {}
@@ -158,6 +162,7 @@ impl Kind {
             Self::Patch { patch } => Delivery::Whole(patched(response, patch)),
             Self::Status { .. }
             | Self::Delay { .. }
+            | Self::Hold {}
             | Self::Late { .. }
             | Self::Refuse {}
             | Self::Redirect { .. }

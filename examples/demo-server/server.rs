@@ -1,7 +1,7 @@
 //! The server's state, and how a request to the origin passes through it.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use crate::token;
 
 pub struct Server {
     state: Mutex<State>,
+    /// The faults were removed.
+    mended: Condvar,
     /// Whether each request gets a line on standard error.
     human: bool,
 }
@@ -25,6 +27,10 @@ pub struct State {
     pub authority: Authority,
     pub settings: Settings,
     pub faults: Faults,
+    /// How often they were removed.
+    mends: u64,
+    /// How many requests wait for that.
+    pub held: usize,
     pub log: Vec<Entry>,
 }
 
@@ -52,14 +58,33 @@ impl Server {
                 authority: Authority::default(),
                 settings: Settings::new(access_ttl),
                 faults: Faults::default(),
+                mends: 0,
+                held: 0,
                 log: Vec::new(),
             }),
+            mended: Condvar::new(),
             human,
         }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no request panics")
+    }
+
+    /// Removes all faults, and lets go the requests that one of them holds.
+    pub fn mend(&self, state: &mut State) {
+        state.faults = Faults::default();
+        state.mends += 1;
+        self.mended.notify_all();
+    }
+
+    fn hold<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let before = state.mends;
+        state.held += 1;
+        let held = self.mended.wait_while(state, |state| state.mends == before);
+        state = held.expect("no request panics");
+        state.held -= 1;
+        state
     }
 
     /// Answers a request to the origin.
@@ -107,6 +132,8 @@ impl Server {
             drop(state);
             thread::sleep(Duration::from_millis(ms));
             state = self.lock();
+        } else if let Some(Kind::Hold {}) = fault {
+            state = self.hold(state);
         }
         let mut entry = Entry {
             n: state.log.len() + 1,
