@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::counts::Counts;
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Run, finish, start};
 
 /// Starts so many processes at once, first on a fresh session and then on a stale one.
 pub fn run(processes: usize) -> Counts {

@@ -1,17 +1,16 @@
 //! Callers are killed with their group while the worker is in each of its phases. A worker is
 //! nobody's child, so this costs no session, ever.
 
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Child;
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::counts::Counts;
-use crate::rounds::signal;
-use crate::support::home::{Home, eventually, start};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Process, signal, start};
 
 /// Where the worker is when its caller dies; each phase is stretched so that it is met.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +41,7 @@ pub fn run(seed: u64, kills: u64) -> Counts {
         peer.clear_log();
         let mut caller = under_way(phase, &peer, &home, &mut random);
         signal("KILL", -i64::from(caller.id()));
-        caller.wait().expect("it was started");
+        caller.wait();
         counts.add(&format!("callers killed when {phase:?}").to_lowercase(), 1);
         peer.mend();
         let run = home.run(&["refresh"], "");
@@ -55,7 +54,7 @@ pub fn run(seed: u64, kills: u64) -> Counts {
 }
 
 /// A `get` in a group of its own, with its worker in the phase.
-fn under_way(phase: Phase, peer: &Peer, home: &Home, random: &mut Rng) -> Child {
+fn under_way(phase: Phase, peer: &Peer, home: &Home, random: &mut Rng) -> Process {
     let fault = |kind: &str| {
         peer.fault(&json!({"endpoint": "token", "kind": kind, "ms": STRETCH, "times": 1}));
     };
@@ -71,7 +70,7 @@ fn under_way(phase: Phase, peer: &Peer, home: &Home, random: &mut Rng) -> Child 
         Phase::Starting | Phase::Secured | Phase::Committed => {}
     }
     let before = committed(home);
-    let mut command = match &stretched {
+    let command = match &stretched {
         None => home.program(&["get"]),
         Some(injection) => {
             let call = injection.split(':').next().unwrap_or_default();
@@ -82,7 +81,6 @@ fn under_way(phase: Phase, peer: &Peer, home: &Home, random: &mut Rng) -> Child 
             traced
         }
     };
-    command.process_group(0);
     let caller = start(command, b"");
     match phase {
         Phase::Starting => {

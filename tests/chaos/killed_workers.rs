@@ -5,8 +5,9 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::counts::Counts;
-use crate::support::home::{Home, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{finish, start};
 
 /// How far the worker came.
 struct Phase {

@@ -1,20 +1,22 @@
 //! Rounds: several processes around the expiry of one session, with something in their way.
 
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::counts::Counts;
-use crate::support::home::{Home, finish, start};
+use crate::support::home::Home;
 use crate::support::keyring::{Keyring, drop_from_kernel, installation_id};
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Process, finish, signal, start};
 
 /// The longest that a process may take by its own promise: a waiter's 60 s and some.
 const PROMISED: Duration = Duration::from_secs(70);
+/// More than a refresh takes, however unlucky it is.
+const MOST_ROUNDS: u64 = 20;
 /// Seconds of an access token's life: short enough that it expires while the rounds go on.
 const ACCESS_TTL: u64 = 2;
 
@@ -69,6 +71,9 @@ impl Arm {
             };
             round.play(&mut random);
             counts.add("rounds", 1);
+            if counts.of("rounds") > MOST_ROUNDS * (refreshes + 5) {
+                counts.complaints.push("too few rounds refresh: this would not end".into());
+            }
         }
         if keyring.is_some() {
             drop_from_kernel(&home, &installation_id(&home));
@@ -138,18 +143,17 @@ impl Round<'_> {
         lossy
     }
 
-    fn start_some(&mut self, random: &mut Rng, disk: bool) -> Vec<Child> {
+    fn start_some(&mut self, random: &mut Rng, disk: bool) -> Vec<Process> {
         let mut processes = Vec::new();
         for _ in 0..random.usize(1..6) {
             let arguments: &[&str] =
                 [&["get"][..], &["token"], &["refresh"], &["get"]][random.usize(..4)];
-            let mut command = if disk && processes.is_empty() {
+            let command = if disk && processes.is_empty() {
                 self.counts.add("disk faults", 1);
                 self.on_bad_disk(arguments, random)
             } else {
                 self.home.program(arguments)
             };
-            command.process_group(0);
             processes.push(start(command, b""));
             std::thread::sleep(Duration::from_millis(random.u64(0..12)));
         }
@@ -203,7 +207,7 @@ impl Round<'_> {
     }
 
     /// Signals to processes, and to their groups.
-    fn molest(&mut self, processes: &[Child], random: &mut Rng) {
+    fn molest(&mut self, processes: &[Process], random: &mut Rng) {
         for process in processes {
             if random.u8(..) < 128 {
                 continue;
@@ -222,7 +226,7 @@ impl Round<'_> {
     }
 
     /// A process keeps its promises, or a signal ended it.
-    fn judge_process(&mut self, process: Child, storage: bool) {
+    fn judge_process(&mut self, process: Process, storage: bool) {
         let started = Instant::now();
         let run = finish(process);
         if started.elapsed() > PROMISED {
@@ -300,11 +304,4 @@ impl Round<'_> {
             self.peer.log().into_iter().map(|event| (event.result, event.fault)).collect();
         self.counts.complaints.push(format!("{what}; the server saw {log:?}"));
     }
-}
-
-/// Sends a signal to a group, which may be gone already.
-pub fn signal(name: &str, target: i64) {
-    let mut kill = Command::new("kill");
-    kill.args(["-s", name, "--", &target.to_string()]).stderr(std::process::Stdio::null());
-    kill.status().expect("kill runs");
 }

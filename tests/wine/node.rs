@@ -4,8 +4,12 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::exit;
+use std::time::Duration;
 
 use serde_json::{Map, json};
+
+/// A server says nothing while its test runs; no test takes as long as this.
+const HANG: Duration = Duration::from_mins(10);
 
 fn main() {
     match run() {
@@ -26,6 +30,8 @@ fn run() -> io::Result<i32> {
         .map(|(name, value)| (name, value.into()))
         .collect();
     let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(HANG))?;
+    connection.set_write_timeout(Some(HANG))?;
     writeln!(connection, "{}", json!({ "arguments": arguments, "environment": environment }))?;
     let mut input = connection.try_clone()?;
     std::thread::spawn(move || {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::Programs;
-use crate::support::home::eventually;
+use crate::support::deadline::eventually;
 use crate::warm::with_key_file;
 
 /// The most that was resident at once, in bytes: all that a `get` does is behind it when it waits

@@ -4,20 +4,22 @@
 #![cfg(unix)]
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::support::home::{Home, eventually};
+use crate::support::deadline::{HANG, eventually};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer, built, source};
+use crate::support::process::{Process, signal};
 
-/// Far beyond everything that a client waits for here.
-const HANG: Duration = Duration::from_mins(1);
+/// A busy machine takes its time to build a program in Go.
+const BUILD: Duration = Duration::from_mins(10);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Language {
@@ -64,15 +66,17 @@ fn go_driver() -> &'static PathBuf {
         copy(client_file("dd_credential.go"), "client/dd_credential.go");
         std::fs::write(module.path().join("go.mod"), "module driver\n\ngo 1.19\n").unwrap();
         let run = |program: &str, arguments: &[&str]| {
-            let output = Command::new(program)
+            let mut command = Command::new(program);
+            command
                 .args(arguments)
                 .current_dir(module.path())
                 .envs([("GOPROXY", "off"), ("GOWORK", "off"), ("GOFLAGS", "")])
                 .envs([("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local")])
                 .env("GOCACHE", work.join("cache"))
-                .output()
-                .unwrap_or_else(|error| panic!("{program} cannot be started: {error}"));
-            assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            let run = Process::spawn(&mut command).with_limit(BUILD).finish();
+            assert!(run.code == Some(0) && run.stdout.is_empty(), "{run:?}");
         };
         run("gofmt", &["-l", "."]);
         run("go", &["vet", "./..."]);
@@ -87,7 +91,7 @@ fn go_driver() -> &'static PathBuf {
 
 /// A client that waits for its next command.
 struct Client {
-    process: Child,
+    process: Process,
     commands: Option<ChildStdin>,
     lines: Receiver<String>,
 }
@@ -105,7 +109,7 @@ struct Credential {
 
 impl Client {
     fn start(mut command: Command) -> Self {
-        let mut process = command.spawn().unwrap();
+        let mut process = Process::spawn(&mut command);
         let (sender, lines) = channel();
         let output = process.stdout.take().unwrap();
         std::thread::spawn(move || {
@@ -124,10 +128,8 @@ impl Client {
     #[track_caller]
     fn hear(&mut self) -> String {
         self.lines.recv_timeout(HANG).unwrap_or_else(|error| {
-            let _ = self.process.kill();
-            let mut stderr = String::new();
-            self.process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-            panic!("no answer of the client ({error}): {stderr}")
+            self.process.kill();
+            panic!("no answer of the client ({error}): {}", self.process.errors())
         })
     }
 
@@ -146,18 +148,10 @@ impl Client {
     #[track_caller]
     fn end(mut self) -> String {
         self.commands = None;
-        let mut stderr = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        let status = self.process.wait().unwrap();
+        let stderr = self.process.errors();
+        let status = self.process.wait();
         assert!(status.success(), "{status}: {stderr}");
         stderr
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -495,7 +489,7 @@ fn nothing_is_run_from_the_working_directory(language: Language) {
 fn a_helper_that_hangs_is_ended(language: Language) {
     let stage = Stage::of(language);
     let answer = answers("first", now() + 3600);
-    let mut client = stage.client(&["deadline=1"]);
+    let mut client = stage.client(&["deadline=2"]);
     // Another process has its standard output and goes on for longer, as below a wrapper.
     let sleep = "sleep 100 & echo $! >sleeper; wait";
     let scripts = [
@@ -513,8 +507,7 @@ fn a_helper_that_hangs_is_ended(language: Language) {
         };
         let process = Path::new("/proc").join(number("pid"));
         eventually("the end of the helper", || !process.exists());
-        let killed = Command::new("kill").arg(number("sleeper")).status().unwrap();
-        assert!(killed.success());
+        assert!(signal("TERM", number("sleeper").parse().unwrap()));
     }
     stage.helper_does(&answer);
     assert_eq!(client.get().token, "first");
@@ -617,8 +610,11 @@ fn the_helper_has_the_time_that_it_needs(language: Language) {
 
 /// The status with which an API answers to a token.
 fn status(peer: &Peer, token: &str) -> u16 {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(HANG))
+        .build()
+        .into();
     let request = agent.get(format!("{}/api/v2/current_user", peer.origin));
     let answer = request.header("Authorization", format!("Bearer {token}")).call();
     answer.unwrap().status().as_u16()

@@ -3,8 +3,9 @@
 
 use std::ffi::OsString;
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer, built, source};
+use crate::support::process::{Run, finish, start};
 
 /// `dd-curl` in a home, with the built program first in the path.
 fn dd_curl(home: &Home, arguments: &[&str], clock: &str) -> Run {

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{built, source};
+use crate::support::process::{Run, finish, start};
 
 const TOKENS: &str =
     "site=datadoghq.eu\norg=Tom's $x\naccess_token=canary-token\nexpires_in=31536000\n";

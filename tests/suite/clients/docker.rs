@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::support::home::{Home, Run};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::Run;
 
 /// The judge with its registry, and a home with a session there and a configuration that names
 /// our helper for it.

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::home::{Home, Run};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::Run;
 
 /// The judge, a home with a session there, and a repository that only its tokens open.
 struct Stage {

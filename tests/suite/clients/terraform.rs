@@ -3,8 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer, built, source};
+use crate::support::process::{Run, finish, start};
 
 /// A home in which the built program is first in the path, and a directory with `configuration`
 /// that Terraform has prepared.

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
+use crate::support::process::{Run, finish, start};
 
 /// What an organization can be called; its variable has to survive every reader.
 const ORG: &str = r#"Tom's "x" \n $HOME `id` $(id) !! %s ä 日本 ’‘ #;&|<>(){}[]*?~^"#;

@@ -5,24 +5,23 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Child;
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::home::{Home, eventually, finish, start};
+use crate::support::deadline::{HANG, accept, connect, eventually};
+use crate::support::home::Home;
 #[cfg(target_os = "linux")]
 use crate::support::keyring::Keyring;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Process, succeed};
 use crate::support::terminal::on_a_terminal;
-
-/// Longer than anything here takes; a read that lasts as long has hung.
-const HANG: Duration = Duration::from_mins(1);
 
 /// A program under `exec --live` that tells what it was given, and ends with its standard input.
 struct Live {
-    program: Child,
+    program: Process,
     /// `127.0.0.1:PORT`.
     address: String,
     credential: String,
@@ -32,9 +31,8 @@ impl Live {
     fn start(home: &Home) -> Self {
         let script = "echo \"$DD_HOST\"; echo \"$DD_BEARER_TOKEN\"; cat >/dev/null";
         let mut program =
-            home.program(&["exec", "--live", "--", "sh", "-c", script]).spawn().unwrap();
-        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-        let mut line = || lines.next().expect("it starts").unwrap();
+            Process::spawn(&mut home.program(&["exec", "--live", "--", "sh", "-c", script]));
+        let mut line = || program.line().expect("it starts");
         let (url, credential) = (line(), line());
         let address = url.strip_prefix("http://").unwrap().to_string();
         assert!(address.starts_with("127.0.0.1:"), "{address}");
@@ -42,9 +40,7 @@ impl Live {
     }
 
     fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(HANG)).unwrap();
-        stream
+        connect(self.address.split_once(':').unwrap().1.parse().unwrap())
     }
 
     /// The head of a request that is let through.
@@ -73,7 +69,10 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         drop(self.program.stdin.take());
-        self.program.wait().unwrap();
+        // It ends with its input. If the test has failed, it is not waited for.
+        if !std::thread::panicking() {
+            self.program.wait();
+        }
     }
 }
 
@@ -91,16 +90,7 @@ impl Api {
 
     /// The next connection, and the head of its first request.
     fn accept(&self) -> (BufReader<TcpStream>, String) {
-        self.0.set_nonblocking(true).unwrap();
-        let mut accepted = None;
-        eventually("a connection to the API", || {
-            accepted = self.0.accept().ok();
-            accepted.is_some()
-        });
-        let stream = accepted.unwrap().0;
-        stream.set_nonblocking(false).unwrap();
-        stream.set_read_timeout(Some(HANG)).unwrap();
-        let mut stream = BufReader::new(stream);
+        let mut stream = BufReader::new(accept(&self.0));
         let head = read_head(&mut stream);
         (stream, head)
     }
@@ -383,30 +373,28 @@ fn a_session_that_ends_under_way_is_told_in_the_form_of_the_api() {
 
 #[test]
 fn tokens_run_out_and_no_request_fails() {
-    const SECONDS: u64 = 12;
     let peer = Peer::start_with(Kind::Demo, &["--access-ttl", "5"]);
     let home = Home::at(&peer);
+    let started = Instant::now();
     home.log_in();
     let live = Live::start(&home);
-    let started = Instant::now();
-    let answered: usize = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let client = || {
-            let mut answered = 0;
-            while started.elapsed() < Duration::from_secs(SECONDS) {
+            eventually("a third refresh", || {
                 let answer = live.request("GET /api/v2/current_user", "");
                 assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-                answered += 1;
                 std::thread::sleep(Duration::from_millis(20));
-            }
-            answered
+                peer.refreshes().len() >= 3
+            });
         };
-        let clients: Vec<_> = (0..8).map(|_| scope.spawn(client)).collect();
-        clients.into_iter().map(|client| client.join().unwrap()).sum()
+        for _ in 0..8 {
+            scope.spawn(client);
+        }
     });
-    assert!(answered > 100, "{answered}");
     // One for each opening of the renewal window, 3.75 s after the token came.
+    let openings = started.elapsed().as_millis() / 3750;
     let refreshes = peer.refreshes();
-    assert!((2..=4).contains(&refreshes.len()), "{refreshes:?}");
+    assert!(refreshes.len() as u128 <= openings + 1, "{refreshes:?} in {:?}", started.elapsed());
     assert!(refreshes.iter().all(|refresh| refresh.status == 200), "{refreshes:?}");
 }
 
@@ -447,10 +435,8 @@ fn the_proxy_ends_with_its_program_however_that_ends() {
         let mut live = Live::start(&home);
         let address = live.address.clone();
         let id = live.program.id().to_string();
-        let kill =
-            finish(start(home.any_program(Path::new("kill"), &[&format!("-{signal}"), &id]), b""));
-        assert_eq!(kill.code, Some(0), "{kill:?}");
-        assert_eq!(live.program.wait().unwrap().signal(), Some(signal));
+        succeed(Command::new("kill").args([&format!("-{signal}"), &id]));
+        assert_eq!(live.program.wait().signal(), Some(signal));
         eventually("the end of the proxy", || is_closed(&address));
     }
 
@@ -460,7 +446,7 @@ fn the_proxy_ends_with_its_program_however_that_ends() {
     let mut lines = run.stdout.lines();
     let address = lines.next().unwrap().strip_prefix("http://").unwrap();
     eventually("the end of the proxy", || is_closed(address));
-    finish(start(home.any_program(Path::new("kill"), &[lines.next().unwrap()]), b""));
+    succeed(Command::new("kill").arg(lines.next().unwrap()));
 }
 
 #[test]
@@ -481,13 +467,12 @@ fn the_program_is_alone_with_its_caller() {
     let script = format!(
         "exec {dd_oauth} exec --live -- sh -c 'exec >&- 2>&- 8>&-; read -r line; exit 42' 8>held"
     );
-    let mut caller = home.any_program(Path::new("sh"), &["-c", &script]).spawn().unwrap();
-    let mut output = String::new();
+    let mut caller = Process::spawn(&mut home.any_program(Path::new("sh"), &["-c", &script]));
     // Ends before the program does.
-    caller.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    caller.output();
     assert!(caller.try_wait().unwrap().is_none());
     caller.stdin.take().unwrap().write_all(b"\n").unwrap();
-    assert_eq!(caller.wait().unwrap().code(), Some(42));
+    assert_eq!(caller.wait().code(), Some(42));
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! `exec`: a program with a token in its environment, and nothing between it and its caller.
 #![cfg(unix)]
 
-use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Run, finish, start};
 use crate::support::terminal::on_a_terminal;
 
 /// A home with one session, whose token is fresh for a year.
@@ -61,11 +61,10 @@ fn the_exit_code_is_the_programs_own() {
     for code in [0, 1, 42, 125, 255] {
         assert_eq!(exec(&home, &[], &format!("exit {code}")).code, Some(code));
     }
-    // Others may be ignored in us already, and then are in the program too.
-    for signal in [9, 10, 15] {
+    for signal in [1, 2, 3, 9, 10, 15] {
         let arguments = ["exec", "--", "sh", "-c", &format!("kill -{signal} $$")];
         let mut program = start(home.program(&arguments), b"");
-        assert_eq!(program.wait().unwrap().signal(), Some(signal));
+        assert_eq!(program.wait().signal(), Some(signal));
     }
 }
 
@@ -90,10 +89,8 @@ fn the_program_is_the_process_that_was_started() {
     let home = home_with_token();
     let mut caller = start(home.program(&["exec", "--", "sh", "-c", "echo $$ $PPID"]), b"");
     let ids = format!("{} {}\n", caller.id(), std::process::id());
-    let mut output = String::new();
-    caller.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-    caller.wait().unwrap();
-    assert_eq!(output, ids);
+    assert_eq!(caller.output(), ids);
+    assert!(caller.wait().success());
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::support::home::{Home, eventually};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
 
 /// A listener that nobody must come to, and its address.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::home::{Home, eventually};
+use crate::support::deadline::{eventually, within_deadline};
+use crate::support::home::Home;
 use crate::support::login::Login;
 use crate::support::peers::{Kind, Peer, source};
 
@@ -40,9 +41,14 @@ fn screenshots(name: &str) -> PathBuf {
 
 fn mkfifo(home: &Home) -> PathBuf {
     let fifo = home.path().join("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
-    assert!(made.success());
+    home.run_program("mkfifo", &[fifo.to_str().unwrap()]);
     fifo
+}
+
+/// Writes a line once somebody reads.
+fn tell(fifo: &Path) {
+    let fifo = fifo.to_path_buf();
+    within_deadline("a reader of the fifo", move || std::fs::write(fifo, "\n").unwrap());
 }
 
 /// What holds for every page that ends a login.
@@ -141,7 +147,7 @@ fn a_noisy_browser_in_the_foreground_neither_blocks_nor_is_heard() {
     let run = home.log_in();
     assert!(!run.stderr.contains("noise") && run.stdout.is_empty(), "{run:?}");
     assert!(peer.accepts(&home.get()));
-    std::fs::write(&fifo, "\n").unwrap();
+    tell(&fifo);
     eventually("the end of the browser", || home.path().join("gone").exists());
 }
 
@@ -163,7 +169,7 @@ fn a_browser_that_cannot_be_opened_is_noticed_and_the_next_one_tried() {
     std::fs::write(&script, format!("read line <{}; exit 3", fifo.display())).unwrap();
     home.set("BROWSER", &format!("sh {}", script.display()));
     let mut login = Login::start_in_browser(&home);
-    std::fs::write(&fifo, "\n").unwrap();
+    tell(&fifo);
     assert!(
         login.next_line().contains("no browser could be opened (sh ended with exit status: 3)")
     );

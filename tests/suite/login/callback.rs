@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::home::{Home, finish, start};
+use crate::support::home::Home;
 use crate::support::login::{Login, status};
 use crate::support::peers::{Kind, Peer, source};
+use crate::support::process::{finish, start};
 
 fn exchanges(peer: &Peer) -> usize {
     peer.log().into_iter().filter(|event| event.endpoint == "token").count()
@@ -233,7 +234,9 @@ fn a_hostile_program_and_a_hostile_page_neither_stop_a_login_nor_get_anything() 
         assert_eq!(exchanges(&peer), 1);
         for mut stream in idle {
             let mut answer = Vec::new();
-            let _ = std::io::Read::read_to_end(&mut stream, &mut answer);
+            let ended = std::io::Read::read_to_end(&mut stream, &mut answer);
+            let waited = ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+            assert!(!waited, "an idle connection ends with the login");
             assert_eq!(answer, b"", "an idle connection hears nothing");
         }
     }

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use crate::support::home::{Home, Run, eventually, finish, start};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::login::Login;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Run, finish, start};
 use crate::support::tmux::Tmux;
 
 const PROCESSES: usize = 20;
@@ -69,13 +71,7 @@ fn a_typed_login_shares_the_end_of_another_one_for_the_same() {
     let port = first.port;
     let mut second = start(home.program(&["login"]), b"");
     // It says for whom it waits.
-    let mut notice = Vec::new();
-    let mut byte = [0];
-    let stderr = second.stderr.as_mut().unwrap();
-    while byte != *b"\n" && std::io::Read::read(stderr, &mut byte).unwrap() == 1 {
-        notice.extend_from_slice(&byte);
-    }
-    let notice = String::from_utf8(notice).unwrap();
+    let notice = second.line_of_stderr().unwrap();
     assert!(notice.contains("waiting for process") && notice.contains("login"), "{notice}");
     first.complete(&home);
     let second = finish(second);

@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::support::home::{Home, finish, start};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::login::Login;
 #[cfg(target_os = "linux")]
 use crate::support::network::on_another_machine;
 use crate::support::peers::{Kind, Peer, source};
+use crate::support::process::{finish, start};
 use crate::support::tmux::Tmux;
 
 /// As it is over ssh: no display, and no browser named.
@@ -21,6 +23,12 @@ fn remote_home(peer: &Peer) -> Home {
 fn address_on(screen: &str) -> String {
     let (_, rest) = screen.split_once(", open ").unwrap_or_else(|| panic!("{screen}"));
     rest.split_whitespace().next().unwrap().to_string()
+}
+
+/// The time that is left, off a screen.
+fn countdown_on(screen: &str) -> String {
+    let (before, _) = screen.rsplit_once("] paste").unwrap_or_else(|| panic!("{screen}"));
+    before.rsplit_once('[').unwrap().1.to_string()
 }
 
 /// Lets a person log in on another machine; the address at which the browser ended.
@@ -41,7 +49,10 @@ fn over_ssh_the_address_at_which_the_browser_ended_is_pasted() {
         let program = env!("CARGO_BIN_EXE_dd-oauth");
         let terminal = Tmux::run(&home, &format!("{program} login; echo ended with $?"));
         // The countdown runs, and the way out is named.
-        let screen = terminal.shows("[4:58] paste the address here:");
+        let screen = terminal.shows("] paste the address here:");
+        let left = countdown_on(&screen);
+        assert!(left.starts_with("4:5") || left == "5:00", "{screen}");
+        eventually("the next second", || countdown_on(&terminal.screen()) != left);
         assert!(screen.contains("ssh -L"), "{screen}");
         let address = address_on(&screen);
 

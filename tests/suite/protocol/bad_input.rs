@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
+use crate::support::process::{Process, Run, finish, start};
 
 /// A home with a session that needs no server: its token is fresh.
 fn home_with_session() -> Home {
@@ -145,7 +146,7 @@ fn standard_input_that_stalls_is_not_waited_for() {
     let stalled: Vec<_> = [(vec![], "get\n"), (vec!["get"], ""), (vec![], "get\nsite=eu")]
         .into_iter()
         .map(|(arguments, input)| {
-            let mut child = home.program(&arguments).spawn().unwrap();
+            let mut child = Process::spawn(&mut home.program(&arguments));
             let mut kept_open = child.stdin.take().unwrap();
             kept_open.write_all(input.as_bytes()).unwrap();
             (child, kept_open)
@@ -160,7 +161,7 @@ fn standard_input_that_stalls_is_not_waited_for() {
 #[test]
 fn a_request_that_ended_is_answered_though_the_stream_stays_open() {
     let home = home_with_session();
-    let mut child = home.program(&[]).spawn().unwrap();
+    let mut child = Process::spawn(&mut home.program(&[]));
     let mut kept_open = child.stdin.take().unwrap();
     kept_open.write_all(b"get\n\nnot read").unwrap();
     let run = finish(child);
@@ -193,17 +194,13 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
     for arguments in commands {
         let mut full = home.program(arguments);
         full.stdin(Stdio::null()).stdout(File::options().write(true).open("/dev/full").unwrap());
-        let output = full.spawn().unwrap().wait_with_output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        let run = Run { code: output.status.code(), stdout: String::new(), stderr };
+        let run = Process::spawn(&mut full).finish();
         run.fails(1, &["standard output", "No space left"]);
 
         let mut closed = home.program(arguments);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = closed.stdin(Stdio::null()).stdout(writer).output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        let run = Run { code: output.status.code(), stdout: String::new(), stderr };
+        let run = Process::spawn(closed.stdin(Stdio::null()).stdout(writer)).finish();
         run.fails(1, &["standard output", "Broken pipe"]);
     }
     assert_eq!(home.get(), "kept");

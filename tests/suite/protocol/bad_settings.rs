@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Run, finish, start};
 
 /// A home with one session, which needs no server and is the one that is meant by default.
 fn home_with_session() -> Home {
@@ -208,8 +209,7 @@ fn a_configuration_that_is_no_text_is_named() {
     // Reading it would wait for somebody who writes.
     #[cfg(unix)]
     {
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(made.success());
+        home.run_program("mkfifo", &[path.to_str().unwrap()]);
         home.run(&["--site", "us5", "token"], "").fails(2, &["config.toml", "not a plain file"]);
     }
     assert_eq!(home.get(), "kept");

@@ -1,7 +1,8 @@
 //! The commands around a session.
 
-use crate::support::home::{Home, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{finish, start};
 
 #[test]
 fn a_check_says_by_its_exit_code_whether_a_token_can_be_had() {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Process, Run, finish, start};
 
 /// A home with a session at EU1 that needs no server: its token is fresh.
 fn home_with_session() -> Home {
@@ -310,7 +311,7 @@ fn bazel_hears_within_its_own_limit_that_the_server_is_slow() {
 #[test]
 fn bazel_is_not_waited_for_longer_than_its_limit_however_slowly_it_speaks() {
     let home = home_with_session();
-    let mut child = home.program(&["--protocol", "bazel", "get"]).spawn().unwrap();
+    let mut child = Process::spawn(&mut home.program(&["--protocol", "bazel", "get"]));
     let mut input = child.stdin.take().unwrap();
     let started = Instant::now();
     // Each byte is progress, but it never ends.

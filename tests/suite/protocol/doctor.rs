@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::home::{Home, Run, finish, free_port, start};
+use crate::support::home::{Home, free_port};
 use crate::support::keyring::{Bus, Keyring, installation_id};
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Run, finish, start};
 
 /// The report, and the exit code.
 struct Report(Value, Option<i32>);

@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::support::home::{Home, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{built, source};
+use crate::support::process::{finish, start};
 
 /// One command of the document, and what it says that the command writes.
 struct Example {

@@ -1,7 +1,8 @@
 //! Requests that mean one thing to who wrote them and another to who reads them. Each published
 //! hole of this class has a test with its own shape of input.
 
-use crate::support::home::{Home, Run};
+use crate::support::home::Home;
+use crate::support::process::Run;
 
 /// A home with a session at EU1, whose token must not get out.
 fn home_with_session() -> Home {

@@ -1,7 +1,6 @@
 //! What a dialect writes, its own reader and others' read back as it was; and no bytes whatever make
 //! a reader panic.
 
-use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,6 +17,7 @@ use proptest::sample::select;
 use serde_json::Value;
 
 use crate::support::peers::source;
+use crate::support::process::start;
 
 /// The last second of the year 9999, after which RFC 3339 has no form.
 const YEAR_9999: i64 = 253_402_300_799;
@@ -174,14 +174,9 @@ proptest! {
 /// Insists that a text conforms to one of the schemas of bazel's specification.
 fn conforms(text: &str, schema: &str) {
     let schema = source("tests/peers/schemas").join(schema);
-    let mut checker = Command::new("node")
-        .arg(source("tests/peers/schema.mjs"))
-        .arg(schema)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    checker.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    assert!(checker.wait().unwrap().success(), "{text}");
+    let mut checker = Command::new("node");
+    checker.arg(source("tests/peers/schema.mjs")).arg(schema).stdin(Stdio::piped());
+    assert!(start(checker, text.as_bytes()).wait().success(), "{text}");
 }
 
 #[test]

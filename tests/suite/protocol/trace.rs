@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::home::{Home, Run, eventually, finish, start};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Run, finish, start};
 
 /// The lines of a trace on standard error.
 fn traced(run: &Run) -> Vec<&str> {
@@ -237,7 +239,7 @@ fn a_log_that_cannot_be_written_is_told_once_and_costs_no_answer() {
     {
         std::os::unix::fs::symlink(path("aim"), path("symbolic")).unwrap();
         std::fs::hard_link(path("kept"), path("hard")).unwrap();
-        finish(home.any_program("mkfifo".as_ref(), &["pipe"]).spawn().unwrap());
+        home.run_program("mkfifo", &["pipe"]);
         let open = path("open");
         std::fs::write(&open, "").unwrap();
         std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o622))

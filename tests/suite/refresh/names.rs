@@ -2,11 +2,13 @@
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use crate::support::home::{Home, eventually};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::network::{bind, leave_the_mounts, leave_the_network};
 use crate::support::peers::Peer;
+use crate::support::process::Process;
 
 const NAMES: [&str; 2] = ["app.datadoghq.eu", "api.datadoghq.eu"];
 /// As systemd's own documentation has it; the first modules are not on every machine.
@@ -16,7 +18,7 @@ const ORDER: &str = "hosts: mymachines resolve [!UNAVAIL=return] files myhostnam
 struct Machine {
     judge: Peer,
     home: Home,
-    name_server: Child,
+    _name_server: Process,
 }
 
 impl Machine {
@@ -49,7 +51,7 @@ impl Machine {
             "--local=/datadoghq.eu/",
         ];
         let mut command = home.any_program(Path::new("dnsmasq"), &flags);
-        let name_server = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let name_server = Process::serve(command.stdin(Stdio::null()).stdout(Stdio::null()));
         eventually("a name server that answers", || {
             let found = home.run_program_freely("getent", &["hosts", NAMES[1]], "");
             found.stdout.starts_with("127.0.0.1")
@@ -59,20 +61,13 @@ impl Machine {
         home.set("DD_SITE", "datadoghq.eu");
         let session = "access_token=first\nexpires_in=3600\nrefresh_token=r\nclient_id=c\n";
         home.run(&["store"], session).succeeds_quietly();
-        Self { judge, home, name_server }
+        Self { judge, home, _name_server: name_server }
     }
 
     /// The judge was found, and asked by its name.
     fn judge_was_asked(&self) {
         let asked: Vec<_> = self.judge.refreshes().into_iter().map(|event| event.host).collect();
         assert_eq!(asked, [Some(NAMES[1].to_string())]);
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = self.name_server.kill();
-        let _ = self.name_server.wait();
     }
 }
 

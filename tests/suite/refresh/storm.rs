@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Run, finish, start};
 
 const PROCESSES: usize = 50;
 

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::home::{Home, Run};
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::Run;
 
 struct Stage {
     peer: Peer,

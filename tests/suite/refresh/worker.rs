@@ -1,37 +1,35 @@
 //! A refresh outlives whoever asked for it. Each trap on the way there has a test.
 #![cfg(unix)]
 
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use serde_json::json;
-
-use crate::support::home::{Home, Run, eventually, finish, start};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Process, Run, finish, run, signal, start};
 
-/// A stale session at a server that takes its time with the refresh.
+/// A session that is refreshed.
 struct Stage {
     peer: Peer,
     home: Home,
 }
 
 impl Stage {
-    fn slow(millis: u64) -> Self {
+    fn stale() -> Self {
         let peer = Peer::start(Kind::Demo);
         let home = Home::at(&peer);
         home.log_in();
         home.make_stale();
-        peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": millis}));
         Self { peer, home }
     }
 
-    /// A `get` at the head of a process group of its own, with the refresh under way.
-    fn get_under_way(&self) -> Child {
-        let mut command = self.home.program(&[]);
-        command.process_group(0);
-        let caller = start(command, b"get\n");
+    /// A `get` whose refresh is under way: its worker waits for the server until [`Peer::mend`].
+    fn get_under_way(&self) -> Process {
+        self.peer.hold_refreshes();
+        let caller = start(self.home.program(&[]), b"get\n");
         eventually("a worker", || self.worker().is_some_and(|pid| pid != caller.id()));
+        self.peer.holds_one();
         caller
     }
 
@@ -54,42 +52,40 @@ impl Stage {
     }
 }
 
-/// Sends a signal to a process, or to the group of a negative number.
-fn signal(name: &str, target: i64) {
-    let sent = Command::new("kill").args(["-s", name, "--", &target.to_string()]).status();
-    assert!(sent.unwrap().success(), "kill -s {name} {target}");
-}
-
 #[test]
 fn a_caller_that_is_killed_with_its_group_costs_nothing() {
     for name in ["KILL", "TERM", "INT", "HUP"] {
-        let stage = Stage::slow(100);
+        let stage = Stage::stale();
         let mut caller = stage.get_under_way();
-        signal(name, -i64::from(caller.id()));
-        caller.wait().unwrap();
+        assert!(signal(name, -i64::from(caller.id())));
+        caller.wait();
+        stage.peer.mend();
         stage.renewed_once();
     }
 }
 
 #[test]
 fn a_caller_that_is_stopped_does_not_keep_the_lock() {
-    let stage = Stage::slow(100);
+    let stage = Stage::stale();
     let caller = stage.get_under_way();
-    signal("STOP", -i64::from(caller.id()));
+    assert!(signal("STOP", -i64::from(caller.id())));
+    stage.peer.mend();
     stage.renewed_once();
-    signal("CONT", -i64::from(caller.id()));
+    assert!(signal("CONT", -i64::from(caller.id())));
     finish(caller).succeeds_quietly();
 }
 
 #[test]
 fn the_worker_leaves_session_directory_and_descriptors_of_its_caller() {
-    let stage = Stage::slow(300);
+    let stage = Stage::stale();
+    stage.peer.hold_refreshes();
     let held = stage.home.path().join("cron.lock");
     let script = format!("exec 9>{}; flock 9; exec \"$0\" get", held.display());
     let mut shell = stage.home.any_program(Path::new("sh"), &["-c", &script]);
     shell.arg(env!("CARGO_BIN_EXE_dd-oauth"));
     let mut caller = start(shell, b"");
     eventually("a worker", || stage.worker().is_some_and(|pid| pid != caller.id()));
+    stage.peer.holds_one();
     let worker = stage.worker().unwrap();
     let entry = |name: &str| PathBuf::from(format!("/proc/{worker}/{name}"));
     eventually("its own session", || session_of(worker) == Some(worker));
@@ -99,11 +95,10 @@ fn the_worker_leaves_session_directory_and_descriptors_of_its_caller() {
             std::fs::read_link(entry(stream)).is_ok_and(|file| file == Path::new("/dev/null"))
         });
     }
-    signal("KILL", i64::from(caller.id()));
-    caller.wait().unwrap();
-    let free = Command::new("flock").arg("--nonblock").arg(&held).arg("true").status().unwrap();
-    assert!(free.success(), "the cron job's lock went with its process");
-    assert_eq!(stage.peer.refreshes().len(), 0, "the worker is still waiting for its answer");
+    caller.kill();
+    let free = run(Command::new("flock").arg("--nonblock").arg(&held).arg("true"));
+    assert_eq!(free.code, Some(0), "the cron job's lock went with its process");
+    stage.peer.mend();
     stage.renewed_once();
 }
 
@@ -115,10 +110,10 @@ fn session_of(pid: u32) -> Option<u32> {
 
 #[test]
 fn a_program_that_was_replaced_while_it_ran_starts_itself_and_not_the_new_one() {
-    let stage = Stage::slow(0);
+    let stage = Stage::stale();
     let copy = stage.home.path().join("dd-oauth");
     std::fs::copy(env!("CARGO_BIN_EXE_dd-oauth"), &copy).unwrap();
-    let mut waiting = stage.home.any_program(&copy, &[]).spawn().unwrap();
+    let mut waiting = Process::spawn(&mut stage.home.any_program(&copy, &[]));
     eventually("the program to run", || {
         let image = std::fs::read_link(format!("/proc/{}/exe", waiting.id()));
         image.is_ok_and(|image| image == copy)
@@ -135,7 +130,7 @@ fn a_program_that_was_replaced_while_it_ran_starts_itself_and_not_the_new_one() 
 
 #[test]
 fn a_worker_that_was_not_given_the_lock_sends_nothing() {
-    let stage = Stage::slow(300);
+    let stage = Stage::stale();
     let caller = stage.get_under_way();
     let lock = stage.home.session_file("lock");
     let stem = lock.file_stem().unwrap().to_str().unwrap();
@@ -144,6 +139,7 @@ fn a_worker_that_was_not_given_the_lock_sends_nothing() {
     shell.arg(env!("CARGO_BIN_EXE_dd-oauth"));
     let run = finish(start(shell, b""));
     assert_eq!(run.code, Some(1), "{run:?}");
+    stage.peer.mend();
     finish(caller).succeeds_quietly();
     stage.renewed_once();
 }
@@ -159,7 +155,7 @@ fn is_open(path: &Path) -> bool {
 
 #[test]
 fn who_gets_the_lock_reads_again_before_it_asks_the_server() {
-    let stage = Stage::slow(0);
+    let stage = Stage::stale();
     let lock = stage.home.session_file("lock");
     let flags = ["-f", "-o", "/dev/null", "-e", "trace=flock", "-e"];
     let mut late = stage.home.any_program(Path::new("strace"), &flags);
@@ -174,12 +170,11 @@ fn who_gets_the_lock_reads_again_before_it_asks_the_server() {
 }
 
 /// Holds the session's lock in another process until its standard input is closed.
-fn hold(lock: &Path) -> Child {
+fn hold(lock: &Path) -> Process {
     let mut holder = Command::new("flock");
     holder.arg(lock).args(["sh", "-c", "echo held; exec cat"]);
-    let mut holder = holder.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = [0; 5];
-    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut line).unwrap();
+    let mut holder = Process::spawn(holder.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    assert_eq!(holder.line().as_deref(), Some("held"));
     holder
 }
 
@@ -194,14 +189,13 @@ fn get_around(stage: &Stage, meanwhile: impl FnOnce()) -> Run {
         open.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|file| file == lock))
     });
     meanwhile();
-    drop(holder.stdin.take());
-    holder.wait().unwrap();
+    holder.wait();
     finish(caller)
 }
 
 #[test]
 fn who_waited_for_a_stale_token_refreshes_and_does_not_answer_it() {
-    let stage = Stage::slow(0);
+    let stage = Stage::stale();
     let file = stage.home.session_file("session");
     let seen = std::fs::read(&file).unwrap();
     stage.home.make_stale();
@@ -231,31 +225,41 @@ fn who_waited_while_somebody_logged_in_anew_answers_that_session() {
 
 #[test]
 fn who_waits_for_long_is_told_for_whom() {
-    let stage = Stage::slow(2500);
+    let stage = Stage::stale();
     let caller = stage.get_under_way();
-    let waiter = stage.home.run(&[], "get\n");
-    assert_eq!(waiter.code, Some(0), "{waiter:?}");
+    let mut waiter = start(stage.home.program(&[]), b"get\n");
+    let told = waiter.line_of_stderr().unwrap();
     let line = format!("waiting for process {} (refresh) since 20", stage.worker().unwrap());
-    assert!(waiter.stderr.contains(&line), "{waiter:?}");
-    assert_eq!(waiter.stderr.lines().count(), 1, "{waiter:?}");
+    assert!(told.contains(&line), "{told}");
+    stage.peer.mend();
+    let waiter = finish(waiter);
+    assert_eq!((waiter.code, waiter.stderr.as_str()), (Some(0), ""), "it is told once");
     assert_eq!(finish(caller).code, Some(0));
     stage.renewed_once();
 }
 
 #[cfg(feature = "test-clock")]
 mod behind_the_answer {
+    use serde_json::json;
+
     use super::*;
 
     /// A token of an hour that is expiring, for the clock that the runs see.
     const EXPIRING: &str = "3400000";
 
-    fn expiring(millis: u64) -> Stage {
+    fn expiring() -> Stage {
         let peer = Peer::start(Kind::Demo);
         let mut home = Home::at(&peer);
         home.log_in();
         home.set("DD_OAUTH_TEST_CLOCK", EXPIRING);
-        peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": millis}));
         Stage { peer, home }
+    }
+
+    /// At a server that takes its time.
+    fn expiring_slowly(millis: u64) -> Stage {
+        let stage = expiring();
+        stage.peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": millis}));
+        stage
     }
 
     fn renewal_followed(stage: &Stage, token: &str) {
@@ -266,9 +270,12 @@ mod behind_the_answer {
 
     #[test]
     fn nobody_waits_for_a_renewal_that_is_not_needed_yet() {
-        let stage = expiring(500);
+        let stage = expiring();
+        stage.peer.hold_refreshes();
+        // If one waited, it would do so until its refresh has failed, and that would be seen below.
         let runs: Vec<Run> = (0..8).map(|_| stage.home.run(&[], "get\n")).collect();
-        assert_eq!(stage.peer.refreshes().len(), 0, "all eight ended before the answer came");
+        stage.peer.holds_one();
+        stage.peer.mend();
         for run in &runs {
             run.succeeds_quietly();
             assert_eq!(run.stdout, runs[0].stdout);
@@ -290,7 +297,7 @@ mod behind_the_answer {
 
     #[test]
     fn with_the_server_down_an_expiring_token_costs_what_a_fresh_one_does() {
-        let mut stage = expiring(0);
+        let mut stage = expiring();
         stage.peer.stop();
         let (warm, warm_in_all) = calls(&stage.home, "0");
         let (unrecorded, _) = calls(&stage.home, EXPIRING);
@@ -308,7 +315,7 @@ mod behind_the_answer {
 
     #[test]
     fn a_build_server_waits_a_moment_for_the_worker_that_would_die_with_it() {
-        let stage = expiring(300);
+        let stage = expiring_slowly(300);
         let run = stage.home.run_with(("CI", "true"), &[], "get\n");
         run.succeeds_quietly();
         assert_eq!(stage.peer.refreshes().len(), 1, "it was there before the job could end");
@@ -317,22 +324,20 @@ mod behind_the_answer {
 
     #[test]
     fn a_reader_has_the_whole_answer_before_anything_is_waited_for() {
-        let stage = expiring(1000);
+        let stage = expiring_slowly(1500);
         let mut command = stage.home.program(&["get"]);
         command.env("CI", "true");
         let mut caller = start(command, b"");
-        let mut answer = String::new();
-        let mut output = caller.stdout.take().unwrap();
-        std::io::Read::read_to_string(&mut output, &mut answer).unwrap();
+        let answer = caller.output();
         assert!(answer.ends_with("org=Demo\n"), "{answer}");
         assert_eq!(stage.peer.refreshes().len(), 0, "the server has not answered yet");
-        assert!(caller.wait().unwrap().success());
-        assert_eq!(stage.peer.refreshes().len(), 1);
+        assert!(caller.wait().success());
+        eventually("the renewal", || stage.peer.refreshes().len() == 1);
     }
 
     #[test]
     fn the_first_process_of_a_container_waits_for_its_worker() {
-        let stage = expiring(300);
+        let stage = expiring_slowly(300);
         let flags = ["--pid", "--fork", "--kill-child", "--mount-proc"];
         let mut container = stage.home.any_program(Path::new("unshare"), &flags);
         container.args([env!("CARGO_BIN_EXE_dd-oauth"), "get"]);

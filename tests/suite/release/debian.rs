@@ -9,6 +9,7 @@ use std::process::Command;
 use crate::support::home::Home;
 use crate::support::network::leave_the_mounts;
 use crate::support::peers::{Kind, Peer, built, source};
+use crate::support::process::succeed;
 
 /// The machine that it is installed on, as far as the package manager is concerned.
 struct Root(tempfile::TempDir);
@@ -44,9 +45,7 @@ impl Root {
 /// Runs a command, and insists that it succeeds; what it says on standard output.
 #[track_caller]
 fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    succeed(command).stdout
 }
 
 /// Makes the package of the program under test; its path.

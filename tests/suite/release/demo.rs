@@ -3,8 +3,9 @@
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use crate::support::home::{finish, free_port};
+use crate::support::home::free_port;
 use crate::support::peers::{built, source};
+use crate::support::process::Process;
 
 #[test]
 fn the_demo_shows_a_login_a_refresh_and_a_logout_and_leaves_nothing_behind() {
@@ -29,7 +30,7 @@ fn the_demo_shows_a_login_a_refresh_and_a_logout_and_leaves_nothing_behind() {
     for place in ["TMPDIR", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
         command.env(place, home.path());
     }
-    let run = finish(command.spawn().unwrap());
+    let run = Process::spawn(&mut command).finish();
     assert_eq!(run.code, Some(0), "{run:?}");
 
     let tokens: Vec<_> =

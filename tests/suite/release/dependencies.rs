@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::peers::source;
+use crate::support::process::run;
 
 /// The document whose table says why each dependency is there.
 const DOCUMENT: &str = "README.md";
@@ -27,12 +28,9 @@ fn a_table_says_why_each_dependency_is_there() {
 /// What cargo knows about this package and all that it depends on, on every platform.
 fn metadata() -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
-        .current_dir(source(""))
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "`cargo fetch --locked` comes first: {errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    let mut cargo = Command::new(cargo);
+    cargo.args(["metadata", "--format-version", "1", "--locked", "--offline"]);
+    let run = run(cargo.current_dir(source("")));
+    assert_eq!(run.code, Some(0), "`cargo fetch --locked` comes first: {}", run.stderr);
+    serde_json::from_str(&run.stdout).unwrap()
 }

@@ -13,9 +13,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
-use crate::support::home::{Home, Run, finish, start};
+use crate::support::home::Home;
+use crate::support::process::{Run, finish, start};
 
 /// The most that one `get` may cost.
 struct Ceiling {
@@ -99,9 +99,6 @@ fn instructions(home: &Home) -> u64 {
 
 /// Runs one `get` under a tool that watches it.
 fn get_under(home: &Home, tool: &str, flags: &[&str]) {
-    if let Err(error) = Command::new(tool).arg("--version").output() {
-        panic!("{tool} cannot be started ({error}); tests/run installs it");
-    }
     let arguments = [flags, &[env!("CARGO_BIN_EXE_dd-oauth")]].concat();
     let run: Run = finish(start(home.any_program(Path::new(tool), &arguments), b"get\n"));
     assert_eq!(run.code, Some(0), "{run:?}");

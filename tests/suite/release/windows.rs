@@ -5,7 +5,7 @@
 
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use windows_sys::Win32::Foundation::STATUS_CONTROL_C_EXIT;
@@ -14,9 +14,11 @@ use windows_sys::Win32::Security::Credentials::{
 };
 use windows_sys::Win32::System::Threading::CREATE_NEW_CONSOLE;
 
-use crate::support::home::{Home, Run, eventually, finish, start};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::login::Login;
 use crate::support::peers::{Kind, Peer, source};
+use crate::support::process::{Process, Run, finish, start, succeed};
 
 const SESSION: &str = "site=eu1\naccess_token=kept\nexpires_in=3600\n";
 
@@ -114,7 +116,7 @@ fn slow_stage(millis: u64) -> (Peer, Home) {
 }
 
 /// A `get` in a console of its own, with the refresh under way.
-fn get_under_way(home: &Home) -> Child {
+fn get_under_way(home: &Home) -> Process {
     let mut command = home.program(&[]);
     command.creation_flags(CREATE_NEW_CONSOLE);
     let caller = start(command, b"get\n");
@@ -132,9 +134,8 @@ fn is_under_way(home: &Home) -> bool {
 }
 
 /// Presses Ctrl-C in the console of a process, as `tests/wine/ctrl-c.c` does it.
-fn interrupt(process: &Child) {
-    let pressed = Command::new("ctrl-c").arg(process.id().to_string()).status().unwrap();
-    assert!(pressed.success());
+fn interrupt(process: &Process) {
+    succeed(Command::new("ctrl-c").arg(process.id().to_string()));
 }
 
 #[test]
@@ -154,8 +155,7 @@ fn many_processes_that_find_a_refresh_killed_send_one_between_them() {
     let (peer, home) = slow_stage(60_000);
     let mut caller = get_under_way(&home);
     let waiting: Vec<_> = (0..12).map(|_| start(home.program(&[]), b"get\n")).collect();
-    caller.kill().unwrap();
-    caller.wait().unwrap();
+    caller.kill();
     let runs: Vec<Run> = waiting.into_iter().map(finish).collect();
     for run in &runs {
         // One may have said for whom it waits.
@@ -223,12 +223,10 @@ mod in_the_background {
         let mut command = home.program(&["get"]);
         command.env("CI", "true");
         let mut caller = start(command, b"");
-        let mut answer = String::new();
-        let mut output = caller.stdout.take().unwrap();
-        std::io::Read::read_to_string(&mut output, &mut answer).unwrap();
+        let answer = caller.output();
         assert!(answer.ends_with("org=Demo\n"), "{answer}");
         assert_eq!(peer.refreshes().len(), 0, "the server has not answered yet");
-        assert!(caller.wait().unwrap().success());
+        assert!(caller.wait().success());
     }
 }
 

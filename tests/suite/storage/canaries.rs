@@ -4,14 +4,16 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::deadline::eventually;
 use crate::support::earlier_tools::{leave, seed_tokens};
-use crate::support::home::{Home, Run, eventually, finish, start};
+use crate::support::home::Home;
 use crate::support::keyring::{Keyring, installation_id, looked_up};
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Process, Run, finish, start};
 
 /// How the secrets of the demo server begin, and those that the tests store.
 const CANARIES: [&str; 4] = ["demo-at-", "demo-rt-", "canary-at-", "canary-rt-"];
@@ -213,7 +215,7 @@ fn who_is_killed_at_any_moment_leaves_no_secret_behind() {
 }
 
 /// A `get` that waits for its worker, and the worker that waits for the server.
-fn at_work(home: &Home, peer: &Peer, get: Command) -> (Child, String) {
+fn at_work(home: &Home, peer: &Peer, get: Command) -> (Process, String) {
     peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": 60_000}));
     let get = start(get, b"");
     let caller = get.id().to_string();
@@ -242,12 +244,12 @@ fn a_crash_dumps_no_core_of_caller_or_worker() {
     // Otherwise it would be no wonder that ours dumps none.
     let mut other =
         home.any_program(Path::new("sh"), &["-c", "ulimit -c unlimited; kill -s ABRT $$"]);
-    assert!(other.status().unwrap().core_dumped(), "cores are dumped here");
+    assert!(Process::spawn(&mut other).wait().core_dumped(), "cores are dumped here");
 
     let get = dumping(env!("CARGO_BIN_EXE_dd-oauth"), "get");
     let (mut get, worker) = at_work(&home, &peer, get);
     home.run_program("kill", &["-s", "ABRT", &get.id().to_string()]);
-    let ended = get.wait().unwrap();
+    let ended = get.wait();
     assert!(ended.signal() == Some(6) && !ended.core_dumped(), "{ended:?}");
     home.run_program("kill", &["-s", "ABRT", &worker]);
     let process = PathBuf::from("/proc").join(&worker);
@@ -270,6 +272,5 @@ fn another_process_of_the_same_user_cannot_look_into_ours() {
         assert!(looked.stderr.contains("Permission denied") || !home.is_of_another_user());
     }
     home.run_program("kill", &[&worker]);
-    get.kill().unwrap();
-    get.wait().unwrap();
+    get.kill();
 }

@@ -119,8 +119,7 @@ fn what_is_no_plain_file_in_place_of_a_session_is_an_error_and_not_a_wait() {
     std::fs::remove_dir(&path).unwrap();
     #[cfg(unix)]
     {
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(made.success());
+        home.run_program("mkfifo", &[path.to_str().unwrap()]);
         for arguments in [&["get"], &["status"], &["refresh"], &["logout"]] {
             home.run(arguments, "").fails(5, &["datadoghq.eu@.session", "not a plain file"]);
         }

@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
-
-use crate::support::home::{Home, eventually, finish, start};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{finish, run_at_last, start, succeed};
 
 /// A small file system of its own for the state directory; goes with the value.
 struct SmallDisk(std::path::PathBuf);
@@ -45,16 +45,12 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        run_at_last(Command::new("umount").arg("--lazy").arg(&self.0));
     }
 }
 
-fn succeed(command: &mut Command) {
-    assert!(command.status().unwrap().success(), "{command:?}");
-}
-
 /// Runs `get` under strace with one fault injected into its system calls, and those of its worker.
-fn get_with(home: &Home, injection: &str) -> crate::support::home::Run {
+fn get_with(home: &Home, injection: &str) -> crate::support::process::Run {
     let call = injection.split(':').next().unwrap();
     let flags = ["-f", "-o", "strace.log", "-e", &format!("trace={call}"), "-e"];
     let mut traced = home.any_program(Path::new("strace"), &flags);
@@ -213,7 +209,7 @@ fn a_state_directory_that_vanishes_is_an_error_and_no_hang() {
     let home = Home::at(&peer);
     home.log_in();
     home.make_stale();
-    peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": 1000}));
+    peer.hold_refreshes();
     let caller = start(home.program(&[]), b"get\n");
     let journal = home.sessions().join("x").with_file_name("");
     eventually("the journal", || {
@@ -224,6 +220,7 @@ fn a_state_directory_that_vanishes_is_an_error_and_no_hang() {
     // A file that appears while the directory is emptied keeps it there.
     let state = home.path().join(".local/state");
     eventually("the directory gone", || std::fs::remove_dir_all(&state).is_ok() || !state.exists());
+    peer.mend();
     let run = finish(caller);
     assert!(matches!(run.code, Some(3..=5)), "{run:?}");
     assert_eq!((run.stdout.as_str(), run.complaints().len()), ("", 1), "{run:?}");

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::support::deadline::{eventually, within_deadline};
 use crate::support::earlier_tools::{
     Tokens, leave, leave_pup, leave_seed, pup_tokens, seed_tokens,
 };
-use crate::support::home::{Home, Run, eventually, finish, free_port, start};
+use crate::support::home::{Home, free_port};
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Process, Run, finish, start};
 
 /// Not all tests have a keychain, and it has tests of its own.
 const TAKE: [&str; 5] = ["import", "--from", "file", "--yes", "--remove-original"];
@@ -400,7 +402,7 @@ fn killed_at_any_step_it_loses_nothing_and_goes_on_later() {
 
 /// The program at a terminal, with what is typed there.
 struct AtTerminal {
-    script: std::process::Child,
+    script: Process,
     seen: std::sync::mpsc::Receiver<Vec<u8>>,
     shown: String,
 }
@@ -408,8 +410,8 @@ struct AtTerminal {
 impl AtTerminal {
     fn start(home: &Home, command: &str) -> Self {
         let line = format!("{} {command}", env!("CARGO_BIN_EXE_dd-oauth"));
-        let mut script =
-            home.any_program(Path::new("script"), &["-qec", &line, "/dev/null"]).spawn().unwrap();
+        let arguments = ["-qec", &line, "/dev/null"];
+        let mut script = Process::spawn(&mut home.any_program(Path::new("script"), &arguments));
         let mut output = script.stdout.take().unwrap();
         let (sender, seen) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -437,10 +439,11 @@ impl AtTerminal {
 
     /// Its exit code, and what it showed since the last answer.
     fn ends(mut self) -> (Option<i32>, String) {
-        let code = self.script.wait().unwrap().code();
-        for bytes in self.seen {
-            self.shown += &String::from_utf8_lossy(&bytes);
-        }
+        let code = self.script.wait().code();
+        let seen = self.seen;
+        let rest =
+            within_deadline("the end of the output", move || seen.iter().collect::<Vec<_>>());
+        self.shown += &String::from_utf8_lossy(&rest.concat());
         (code, self.shown)
     }
 }

@@ -5,11 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::home::{Home, finish, start};
+use crate::support::home::Home;
 use crate::support::keyring::{
     Bus, Keyring, drop_from_kernel, ids, in_kernel, installation_id, looked_up,
 };
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{finish, start};
 
 const SESSION: &str = "site=eu1\naccess_token=kept\nexpires_in=3600\n";
 

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
-use crate::support::home::{Home, Run, eventually, finish, start};
+use crate::support::deadline::eventually;
+use crate::support::home::Home;
 use crate::support::keyring::{
     Bus, Keyring, clear, drop_from_kernel, ids, in_kernel, installation_id, looked_up, put,
 };
 use crate::support::peers::{Kind, Peer};
+use crate::support::process::{Run, finish, run_at_last, start, succeed};
 
 const SESSION: &str = "site=eu1\naccess_token=kept\nexpires_in=3600\n";
 
@@ -240,7 +240,7 @@ impl ReadOnly {
     fn mount(path: &Path) -> Self {
         let mount = |options: &[&str]| {
             let mut command = std::process::Command::new("mount");
-            assert!(command.args(options).arg(path).status().unwrap().success(), "{command:?}");
+            succeed(command.args(options).arg(path));
         };
         mount(&["--bind", path.to_str().unwrap()]);
         mount(&["-o", "remount,bind,ro"]);
@@ -250,7 +250,7 @@ impl ReadOnly {
 
 impl Drop for ReadOnly {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+        run_at_last(std::process::Command::new("umount").arg("--lazy").arg(&self.0));
     }
 }
 
@@ -262,10 +262,11 @@ fn a_refresh_that_began_needs_no_keychain_any_more() {
     home.set("DD_OAUTH_KERNEL_KEYRING", "off");
     home.log_in();
     home.make_stale();
-    peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": 500}));
+    peer.hold_refreshes();
     let get = start(home.program(&["get"]), b"");
-    eventually("a request under way", || !peer.refreshes().is_empty());
+    peer.holds_one();
     keyring.freeze();
+    peer.mend();
     let renewed = finish(get);
     renewed.succeeds_quietly();
     assert!(peer.accepts(&renewed.value("access_token")));

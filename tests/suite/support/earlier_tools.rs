@@ -8,8 +8,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::home::{Home, finish, start};
-use crate::support::peers::{Peer, source};
+use super::deadline::agent;
+use super::home::Home;
+use super::peers::{Peer, source};
+use super::process::{finish, start};
 
 /// Long ago, so that an access token of that time is stale.
 const LONG_AGO: i64 = 1_700_000_000;
@@ -41,7 +43,8 @@ impl Tokens {
         let ports = [8000, 8080, 8888, 9000, port];
         let uris: Vec<_> =
             ports.map(|port| format!("http://127.0.0.1:{port}/oauth/callback")).into();
-        let mut registered = ureq::post(format!("{}/api/v2/oauth2/register", peer.origin))
+        let mut registered = agent()
+            .post(format!("{}/api/v2/oauth2/register", peer.origin))
             .send_json(json!({
                 "client_name": "an earlier tool",
                 "redirect_uris": uris,
@@ -65,7 +68,8 @@ impl Tokens {
             ("code_challenge_method", "S256"),
         ]);
         let token_url = format!("{}/oauth2/v1/token", peer.origin);
-        let mut answer = ureq::post(token_url)
+        let mut answer = agent()
+            .post(token_url)
             .send_form([
                 ("grant_type", "authorization_code"),
                 ("client_id", &client_id),

@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+#[cfg(feature = "test-clock")]
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::peers::{Peer, source};
-
-/// Far beyond every deadline of the program; a run that is ended here has hung.
-const HANG: Duration = Duration::from_mins(2);
+use super::peers::{Peer, source};
+use super::process::{Run, finish, start, succeed};
 
 /// What a program needs of the system; the last is for our `node.exe`, see `tests/wine`.
 const SYSTEM_VARIABLES: &[&str] =
@@ -26,15 +24,6 @@ pub struct Home {
     /// The user that programs run as, where it is another than ours.
     user: Option<u32>,
     binary: PathBuf,
-}
-
-/// What one run left behind.
-#[derive(Debug)]
-pub struct Run {
-    /// The exit code; nothing where a signal ended it.
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
 }
 
 impl Home {
@@ -89,8 +78,8 @@ impl Home {
     pub fn of_ordinary_user(mut self, name: &str) -> Self {
         let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
         if map.split_ascii_whitespace().last() == Some("4294967295") {
-            let asked = Command::new("id").args(["-u", name]).output().unwrap();
-            let user = String::from_utf8(asked.stdout).unwrap().trim().parse().unwrap();
+            let user = succeed(Command::new("id").args(["-u", name])).stdout;
+            let user = user.trim().parse().unwrap();
             std::os::unix::fs::chown(self.path(), Some(user), Some(user)).unwrap();
             self.user = Some(user);
             // The way to the one that was built may not be open to others.
@@ -304,103 +293,7 @@ impl Home {
     }
 }
 
-impl Run {
-    /// The value of a key in the answer.
-    pub fn value(&self, key: &str) -> String {
-        let line = self.stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        line.unwrap_or_else(|| panic!("no {key} in {self:?}")).to_string()
-    }
-
-    /// The lines on standard error but those that say for whom it waits: whether a wait is long
-    /// enough to be told is up to how busy the machine is.
-    pub fn complaints(&self) -> Vec<&str> {
-        let waits = |line: &&str| {
-            line.strip_prefix("dd-oauth: waiting for ")
-                .is_some_and(|who| who.starts_with("process ") || who == "another dd-oauth process")
-        };
-        self.stderr.lines().filter(|line| !waits(line)).collect()
-    }
-
-    /// Insists on a failure: this exit code, nothing on standard output, and one complaint that has
-    /// `words` in it.
-    #[track_caller]
-    pub fn fails(&self, code: i32, words: &[&str]) {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        assert_eq!(self.stdout, "", "{self:?}");
-        let [complaint] = self.complaints()[..] else { panic!("not one complaint: {self:?}") };
-        assert!(complaint.starts_with("dd-oauth: "), "{self:?}");
-        for word in words {
-            assert!(complaint.contains(word), "no {word:?} in {self:?}");
-        }
-        assert!(!complaint.contains("panicked"), "{self:?}");
-    }
-
-    /// As [`Run::fails`], for a login that had already said where to log in.
-    #[track_caller]
-    pub fn fails_after_prompt(&self, code: i32, words: &[&str]) {
-        let (prompt, stderr) = self.stderr.split_once('\n').unwrap_or_default();
-        assert!(prompt.starts_with("dd-oauth: ") && prompt.contains("log in to"), "{self:?}");
-        let (stdout, stderr) = (self.stdout.clone(), stderr.to_string());
-        Self { code: self.code, stdout, stderr }.fails(code, words);
-    }
-
-    /// Insists on success without a complaint.
-    #[track_caller]
-    pub fn succeeds_quietly(&self) {
-        assert_eq!((self.code, self.complaints().len()), (Some(0), 0), "{self:?}");
-    }
-}
-
-/// Starts a program and gives it its input.
-pub fn start(mut command: Command, input: &[u8]) -> Child {
-    let mut child = command.spawn().unwrap();
-    // A program that fails early reads nothing, which is its own affair.
-    let _ = child.stdin.take().expect("it is piped").write_all(input);
-    child
-}
-
-/// Waits for the end of a program and takes its output.
-pub fn finish(mut child: Child) -> Run {
-    let drain = |stream: Option<Box<dyn Read + Send>>| {
-        let (sender, output) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut text = Vec::new();
-            stream.expect("it is piped").read_to_end(&mut text).unwrap();
-            let _ = sender.send(String::from_utf8_lossy(&text).into_owned());
-        });
-        output
-    };
-    let stdout = drain(child.stdout.take().map(|stream| Box::new(stream) as _));
-    let stderr = drain(child.stderr.take().map(|stream| Box::new(stream) as _));
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if started.elapsed() > HANG {
-            child.kill().unwrap();
-            panic!("it did not end within {HANG:?}");
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    };
-    // Somebody else may have the other end of a pipe, and keep it.
-    let all = |output: std::sync::mpsc::Receiver<String>| {
-        output.recv_timeout(HANG).expect("its output ends when it does")
-    };
-    Run { code: status.code(), stdout: all(stdout), stderr: all(stderr) }
-}
-
 /// A port that the kernel says is free.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Looks again and again until `seen`; what never comes fails the test.
-#[track_caller]
-pub fn eventually(what: &str, mut seen: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !seen() {
-        assert!(started.elapsed() < HANG, "{what} did not happen within {HANG:?}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

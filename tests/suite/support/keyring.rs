@@ -1,11 +1,13 @@
 //! A Secret Service that nobody here wrote, on a bus of its own: GNOME Keyring.
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead, BufReader};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
-use crate::support::home::{Home, Run, eventually, finish, start};
+use super::deadline::eventually;
+use super::home::Home;
+use super::process::{Process, Run, finish, signal, start};
 
 const PASSWORD: &[u8] = b"password";
 /// Nothing is started by being called: a bus without the service has none.
@@ -21,11 +23,13 @@ const BUS: &str = r#"<busconfig>
 </busconfig>"#;
 
 /// A session bus without any service on it; ends with the value.
-pub struct Bus(Child);
+pub struct Bus {
+    _daemon: Process,
+}
 
 /// A keyring on a session bus; both end with the value.
 pub struct Keyring {
-    daemon: Option<Child>,
+    daemon: Option<Process>,
     _bus: Bus,
 }
 
@@ -39,18 +43,10 @@ impl Bus {
         home.set("XDG_RUNTIME_DIR", runtime.to_str().unwrap()).unset("DD_TOKEN_STORAGE");
         let arguments = ["--nofork", "--print-address", "--config-file", config.to_str().unwrap()];
         let mut command = home.any_program(Path::new("dbus-daemon"), &arguments);
-        let mut bus = command.stderr(Stdio::null()).spawn().unwrap();
-        let mut address = String::new();
-        BufReader::new(bus.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        home.set("DBUS_SESSION_BUS_ADDRESS", address.trim());
-        Self(bus)
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let mut bus = Process::serve(command.stderr(Stdio::null()));
+        let address = bus.line().expect("a bus says where it is");
+        home.set("DBUS_SESSION_BUS_ADDRESS", &address);
+        Self { _daemon: bus }
     }
 }
 
@@ -69,7 +65,9 @@ impl Keyring {
         let flags = ["--foreground", "--unlock", "--components=secrets"];
         let mut command = home.any_program(Path::new("gnome-keyring-daemon"), &flags);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        self.daemon = Some(start(command, PASSWORD));
+        let mut daemon = Process::serve(&mut command);
+        daemon.stdin.take().expect("it is piped").write_all(PASSWORD).unwrap();
+        self.daemon = Some(daemon);
         eventually("an unlocked keyring", || Self::is_locked(home) == Some(false));
     }
 
@@ -123,23 +121,13 @@ impl Keyring {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.daemon.as_ref().expect("it runs").id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
-        assert!(sent.success());
+        let pid = self.daemon.as_ref().expect("it runs").id();
+        assert!(signal(name, pid.into()));
     }
 
     /// Ends the daemon as a crash would.
     pub fn kill(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-        }
-    }
-}
-
-impl Drop for Keyring {
-    fn drop(&mut self) {
-        self.kill();
+        drop(self.daemon.take());
     }
 }
 

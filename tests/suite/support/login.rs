@@ -3,18 +3,16 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdin};
-use std::time::Duration;
+use std::process::ChildStdin;
 
-use crate::support::home::{Home, Run, finish, start};
-use crate::support::peers::source;
-
-/// Far longer than an answer takes; whoever waits that long would wait for ever.
-const PATIENCE: Duration = Duration::from_mins(1);
+use super::deadline::connect;
+use super::home::Home;
+use super::peers::source;
+use super::process::{Process, Run, finish, start};
 
 /// A login that has printed its address and waits for the callback.
 pub struct Login {
-    child: Child,
+    process: Process,
     pub address: String,
     pub port: u16,
 }
@@ -31,24 +29,24 @@ impl Login {
 
     /// One whose standard input stays open, to paste into.
     pub fn start_for_pasting(home: &Home) -> (Self, ChildStdin) {
-        let mut child = home.program(&["login", "--no-browser"]).spawn().unwrap();
-        let input = child.stdin.take().expect("it is piped");
-        (Self::of(child), input)
+        let mut process = Process::spawn(&mut home.program(&["login", "--no-browser"]));
+        let input = process.stdin.take().expect("it is piped");
+        (Self::of(process), input)
     }
 
-    fn of(mut child: Child) -> Self {
-        let line = next_line(&mut child);
+    fn of(mut process: Process) -> Self {
+        let line = process.line_of_stderr().unwrap_or_default();
         let before = [", open ", ", or at "].into_iter().find(|words| line.contains(words));
         let before = before.unwrap_or_else(|| panic!("no address in {line}"));
         let address = line.split_once(before).unwrap().1;
         let redirect = parameter(address, "redirect_uri");
         let port = redirect.split_once("127.0.0.1%3A").unwrap().1.split_once("%2F").unwrap().0;
-        Self { port: port.parse().unwrap(), address: address.to_string(), child }
+        Self { port: port.parse().unwrap(), address: address.to_string(), process }
     }
 
     /// The next line that it says.
     pub fn next_line(&mut self) -> String {
-        next_line(&mut self.child)
+        self.process.line_of_stderr().unwrap_or_default()
     }
 
     pub fn state(&self) -> String {
@@ -61,9 +59,7 @@ impl Login {
     }
 
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(self.port)
     }
 
     /// Sends bytes, and takes what is answered. A listener that has heard enough may hang up
@@ -105,8 +101,7 @@ impl Login {
 
     /// Kills it.
     pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
     }
 
     /// Lets a person finish it in a browser, and insists that the login succeeds.
@@ -120,7 +115,7 @@ impl Login {
     }
 
     pub fn finish(self) -> Run {
-        finish(self.child)
+        finish(self.process)
     }
 }
 
@@ -128,17 +123,6 @@ impl Login {
 fn browser(home: &Home, address: &str) -> std::process::Command {
     let browser = source("tests/peers/browser.mjs");
     home.any_program(Path::new("node"), &[browser.to_str().unwrap(), address])
-}
-
-/// A line of standard error, byte by byte, so that the rest is left to whoever waits for the end.
-fn next_line(child: &mut Child) -> String {
-    let stderr = child.stderr.as_mut().unwrap();
-    let mut line = Vec::new();
-    let mut byte = [0];
-    while line.len() < 16 * 1024 && stderr.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
-        line.extend_from_slice(&byte);
-    }
-    String::from_utf8(line).unwrap()
 }
 
 /// A parameter of an address, as it is encoded there.

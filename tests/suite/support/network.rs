@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, channel};
 
 use rustix::thread::UnshareFlags;
 
+use super::process::succeed;
+
 /// Moves the calling thread to a new network in which only 127.0.0.1 is there.
 pub fn leave_the_network() {
     unshare(UnshareFlags::NEWNET);
@@ -45,8 +47,7 @@ fn unshare(what: UnshareFlags) {
 }
 
 fn run(program: &str, arguments: &[&str]) {
-    let status = Command::new(program).args(arguments).status().unwrap();
-    assert!(status.success(), "{program} {arguments:?} failed");
+    succeed(Command::new(program).args(arguments));
 }
 
 /// Runs `there` on another machine, whose ports of 127.0.0.1 in `ports` are forwarded to those of

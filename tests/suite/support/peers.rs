@@ -1,11 +1,13 @@
 //! Authorization servers, started for one test and ended with it.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::deadline::{agent, eventually};
+use super::process::Process;
 
 /// Which server stands in for Datadog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum Kind {
 
 /// A running server. It ends with its standard input, however the test ends.
 pub struct Peer {
-    process: Child,
+    process: Process,
     pub origin: String,
     control: String,
     /// Where the certificate of its authority is, if it speaks https.
@@ -65,16 +67,9 @@ impl Peer {
                 node
             }
         };
-        let mut process = command
-            .arg("--until-stdin-closes")
-            .args(flags)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{kind:?} cannot be started: {error}"));
-        let mut line = String::new();
-        let output = process.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut line).expect("it is text");
+        command.arg("--until-stdin-closes").args(flags);
+        let mut process = Process::serve(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let line = process.line().unwrap_or_default();
         let Addresses { origin, control } = serde_json::from_str(&line)
             .unwrap_or_else(|error| panic!("{kind:?} did not start: {error}"));
         Self { process, origin, control, authority: None }
@@ -121,13 +116,13 @@ impl Peer {
 
     /// What reached it, in order.
     pub fn log(&self) -> Vec<Event> {
-        let mut answer = ureq::get(format!("{}/log", self.control)).call().unwrap();
+        let mut answer = agent().get(format!("{}/log", self.control)).call().unwrap();
         answer.body_mut().read_json().unwrap()
     }
 
     /// Empties the log.
     pub fn clear_log(&self) {
-        ureq::delete(format!("{}/log", self.control)).call().unwrap();
+        agent().delete(format!("{}/log", self.control)).call().unwrap();
     }
 
     /// The requests for a refresh that reached it.
@@ -147,17 +142,33 @@ impl Peer {
         self.post("faults", fault);
     }
 
-    /// Answers every refresh with `status` before acting on it.
+    /// Answers every refresh with `status` before acting on it, and asks for so much patience that no
+    /// process of the test comes late enough to try again.
     pub fn decline_refreshes(&self, status: u16) {
-        let grant = "refresh_token";
-        self.fault(
-            &json!({"endpoint": "token", "grant": grant, "kind": "status", "status": status}),
-        );
+        self.fault(&json!({
+            "endpoint": "token", "grant": "refresh_token", "kind": "status", "status": status,
+            "headers": {"Retry-After": "600"},
+        }));
     }
 
-    /// Removes all faults.
+    /// Holds every refresh before acting on it, until [`Peer::mend`]; only the demo does.
+    pub fn hold_refreshes(&self) {
+        self.fault(&json!({"endpoint": "token", "grant": "refresh_token", "kind": "hold"}));
+    }
+
+    /// Waits until it holds a request.
+    #[track_caller]
+    pub fn holds_one(&self) {
+        eventually("a request that the server holds", || {
+            let mut answer = agent().get(format!("{}/held", self.control)).call().unwrap();
+            let answer: Value = answer.body_mut().read_json().unwrap();
+            answer["held"] != 0
+        });
+    }
+
+    /// Removes all faults, and lets go what is held.
     pub fn mend(&self) {
-        ureq::delete(format!("{}/faults", self.control)).call().unwrap();
+        agent().delete(format!("{}/faults", self.control)).call().unwrap();
     }
 
     /// Changes settings.
@@ -172,26 +183,18 @@ impl Peer {
 
     /// Whether it takes an access token.
     pub fn accepts(&self, token: &str) -> bool {
-        let request = ureq::get(format!("{}/active", self.control)).query("token", token);
+        let request = agent().get(format!("{}/active", self.control)).query("token", token);
         let answer: Value = request.call().unwrap().body_mut().read_json().unwrap();
         answer["active"].as_bool().unwrap()
     }
 
     fn post(&self, path: &str, body: &Value) {
-        ureq::post(format!("{}/{path}", self.control)).send_json(body).unwrap();
+        agent().post(format!("{}/{path}", self.control)).send_json(body).unwrap();
     }
 
     /// Ends it, as a server that is down.
     pub fn stop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.process.kill();
     }
 }
 

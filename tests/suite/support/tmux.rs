@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::home::{Home, eventually, finish, start};
+use super::deadline::eventually;
+use super::home::Home;
+use super::process::{finish, run_at_last, start};
 
 /// One window, in a tmux server of its own, which ends with it.
 pub struct Tmux<'a> {
@@ -69,6 +71,6 @@ impl Drop for Tmux<'_> {
     fn drop(&mut self) {
         let socket = self.socket.to_str().unwrap();
         let arguments = ["-S", socket, "kill-server"];
-        let _ = self.home.any_program(Path::new("tmux"), &arguments).status();
+        run_at_last(&mut self.home.any_program(Path::new("tmux"), &arguments));
     }
 }
