@@ -196,7 +196,9 @@ fn without_a_display_no_browser_is_started() {
     assert!(seen(&home).is_err());
     home.set("DISPLAY", ":99");
     let login = Login::start_in_browser(&home);
-    eventually("the system's own way to open a page", || seen(&home).is_ok());
-    assert!(seen(&home).unwrap().contains(&login.state()));
+    let state = login.state();
+    eventually("the system's own way to open the page", || {
+        seen(&home).is_ok_and(|text| text.contains(&state))
+    });
     login.complete(&home);
 }

@@ -1,6 +1,7 @@
 //! A real terminal with a person at it, played by tmux.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::deadline::eventually;
 use super::home::Home;
@@ -24,7 +25,10 @@ impl<'a> Tmux<'a> {
     }
 
     fn open(home: &'a Home, command: &[&str]) -> Self {
-        let tmux = Self { home, socket: home.path().join("tmux") };
+        // The server of an earlier window may still be about to end.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let tmux = Self { home, socket: home.path().join(format!("tmux-{number}")) };
         let size = ["new-session", "-d", "-x", "200", "-y", "50"];
         tmux.tell(&[&size, command].concat());
         tmux
