@@ -1,0 +1,166 @@
+//! The client for one site, the client that hands on requests of others, and replies.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::error::{HttpError, causes};
+use super::roots::named_roots;
+use crate::clock::Timestamp;
+use crate::environment::Environment;
+use crate::site::Site;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// Shorter than servers keep a connection that is not used.
+const POOL_LIMIT: Duration = Duration::from_secs(15);
+/// A token response is two tokens and a few words; whatever is longer is not one.
+pub const BODY_LIMIT: usize = 32 * 1024;
+
+/// An HTTP client for one site.
+pub struct Http {
+    client: reqwest::Client,
+}
+
+/// A whole reply.
+pub struct Reply {
+    pub status: u16,
+    /// Seconds that the server asks us to wait (`Retry-After`), counted from now.
+    pub retry_after: Option<Duration>,
+    /// The server's clock (`Date`, RFC 9110, section 6.6.1), in whole seconds.
+    pub date: Option<Timestamp>,
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Reply {
+    /// The body as a JSON object. (Serde by itself takes an array for the fields in their order.)
+    #[must_use]
+    pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
+        if self.may_be_object() { serde_json::from_slice(&self.body).ok() } else { None }
+    }
+
+    /// Whether the body begins as a JSON object does.
+    #[must_use]
+    pub fn may_be_object(&self) -> bool {
+        self.body.trim_ascii_start().starts_with(b"{")
+    }
+}
+
+impl Http {
+    /// A client for the endpoints of `site`. Roots are those of the operating system, or of
+    /// `SSL_CERT_FILE` / `SSL_CERT_DIR` instead, as in OpenSSL; proxies are those of the
+    /// environment, but never for loopback.
+    ///
+    /// # Errors
+    /// If the roots that the environment names cannot be read.
+    pub fn for_site(site: &Site, environment: &Environment) -> Result<Self, HttpError> {
+        let builder = builder_for(site, environment)?
+            .user_agent(concat!("dd-oauth/", env!("CARGO_PKG_VERSION")))
+            .timeout(REQUEST_LIMIT)
+            .pool_max_idle_per_host(0);
+        let client = builder.build().map_err(|error| HttpError::Setup(causes(&error)))?;
+        Ok(Self { client })
+    }
+
+    /// Sends one request and reads the whole reply, whatever its status.
+    ///
+    /// # Errors
+    /// [`HttpError::NotSent`] where the server can have seen nothing of it, and
+    /// [`HttpError::NoAnswer`] or [`HttpError::TooLong`] where it may have acted on it.
+    pub async fn send(&self, request: ::http::Request<Vec<u8>>) -> Result<Reply, HttpError> {
+        let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
+        let request = request.try_into().map_err(|error| HttpError::Setup(causes(&error)))?;
+        let failed = |error: reqwest::Error| {
+            let why = causes(&error);
+            // What fails while connecting (DNS, TCP, TLS, a proxy) fails before the request.
+            if error.is_connect() || error.is_builder() {
+                HttpError::NotSent { host: host.clone(), why }
+            } else {
+                HttpError::NoAnswer { host: host.clone(), why }
+            }
+        };
+        let mut response = self.client.execute(request).await.map_err(failed)?;
+        let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > BODY_LIMIT {
+                return Err(HttpError::TooLong { host, limit: BODY_LIMIT });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let retry_after = response.headers().get("retry-after").and_then(retry_after);
+        let date = response.headers().get("date").and_then(date);
+        Ok(Reply { status: response.status().as_u16(), retry_after, date, body })
+    }
+}
+
+/// A client that hands on requests of others to the API of `site`: it keeps connections, and ends
+/// no request, for how long those may take is the business of whoever made them.
+///
+/// # Errors
+/// As [`Http::for_site`].
+pub fn streaming_client(
+    site: &Site,
+    environment: &Environment,
+) -> Result<reqwest::Client, HttpError> {
+    let builder = builder_for(site, environment)?.pool_idle_timeout(POOL_LIMIT);
+    builder.build().map_err(|error| HttpError::Setup(causes(&error)))
+}
+
+/// What all clients for `site` have in common.
+fn builder_for(
+    site: &Site,
+    environment: &Environment,
+) -> Result<reqwest::ClientBuilder, HttpError> {
+    // Fails where it was installed before, which is just as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        // A redirect would carry a token on to another origin.
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_LIMIT);
+    if site.is_loopback() {
+        builder = builder.no_proxy();
+    } else {
+        builder = builder.https_only(true);
+    }
+    if site.is_plain_http() {
+        // Nothing is verified there, and reading all roots takes longer than the request.
+        builder = builder.tls_certs_only([]);
+    } else if let Some(roots) = named_roots(environment)? {
+        builder = builder.tls_certs_only(roots.certificates);
+    }
+    Ok(builder)
+}
+
+/// `Retry-After` in either form (RFC 9110, section 10.2.3).
+fn retry_after(value: &reqwest::header::HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        Some(Duration::from_secs(seconds))
+    } else {
+        let moment = httpdate::parse_http_date(text).ok()?;
+        Some(moment.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+}
+
+/// `Date`; one before 1970 is none.
+fn date(value: &reqwest::header::HeaderValue) -> Option<Timestamp> {
+    let moment = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
+    let seconds = moment.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    i64::try_from(seconds).ok().map(Timestamp::from_seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let wait = |text: &str| retry_after(&text.parse().unwrap());
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
+    }
+}
