@@ -1,7 +1,7 @@
 //! What the fuzz targets in `fuzz/` need to see of this layer. Never part of a release.
 
-use super::incoming::Target;
-use super::{Authorization, Page, Redirect, callback};
+use super::callback::{Page, Target, callback};
+use super::{Authorization, Redirect};
 
 /// Reads the head of a request to the callback listener at `host`.
 ///
@@ -12,5 +12,5 @@ pub fn read_callback(
     host: &str,
     authorization: &Authorization,
 ) -> Result<Redirect, Page> {
-    callback::callback(&Target::parse(head, host)?, authorization)
+    callback(&Target::parse(head, host)?, authorization)
 }

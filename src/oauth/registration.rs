@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Endpoints, LoginError, quotable};
+use super::endpoints::Endpoints;
+use super::error::{LoginError, described, quotable};
 use crate::http_client::{Http, HttpError, Reply};
 use crate::names::ClientId;
 use crate::site::Site;
@@ -24,7 +25,7 @@ struct Refused {
 /// to the letter. A failure of the server (5xx) is tried once more.
 ///
 /// # Errors
-/// Where the site cannot be reached, has no registration, or refuses.
+/// If the site cannot be reached, has no registration, or refuses.
 pub async fn register(
     http: &Http,
     site: &Site,
@@ -40,7 +41,7 @@ pub async fn register(
 /// Understands the reply to a registration.
 ///
 /// # Errors
-/// Where the site has no registration, or refuses.
+/// If the site has no registration, or refuses.
 pub fn read_registration_reply(site: &Site, reply: &Reply) -> Result<ClientId, LoginError> {
     let refused = |why: String| LoginError::RegistrationRefused { why };
     match reply.status {
@@ -57,7 +58,7 @@ pub fn read_registration_reply(site: &Site, reply: &Reply) -> Result<ClientId, L
         status => Err(match reply.json() {
             Some(Refused { error, error_description }) => {
                 let description = quotable(&error_description);
-                refused(format!("{}{}", quotable(&error), super::described(&description)))
+                refused(format!("{}{}", quotable(&error), described(&description)))
             }
             None => refused(format!("status {status}")),
         }),

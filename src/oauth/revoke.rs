@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use super::Endpoints;
+use super::endpoints::Endpoints;
 use crate::http_client::{Http, HttpError};
 use crate::names::ClientId;
 use crate::site::Site;
@@ -18,7 +18,7 @@ pub enum TokenHint {
 /// `oauth2` crate refuses plain http here, also for loopback.)
 ///
 /// # Errors
-/// Where the server did not say that the token is gone.
+/// If the server did not say that the token is gone.
 pub async fn revoke(
     http: &Http,
     site: &Site,

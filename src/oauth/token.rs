@@ -17,8 +17,9 @@ use oauth2::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Endpoints, quotable};
-use crate::http_client::{Http, HttpError, Reply};
+use super::endpoints::Endpoints;
+use super::error::{TokenError, described, quotable};
+use crate::http_client::{Http, Reply};
 use crate::names::ClientId;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken, Secret};
@@ -34,39 +35,6 @@ pub struct Grant {
     pub expires_in: Option<i64>,
     /// Missing where they are those that were asked for (RFC 6749, section 5.1).
     pub scopes: Option<Scopes>,
-}
-
-/// A request to the token endpoint that brought no grant.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// It may have acted: 500, 502, 504.
-    #[error("the server failed with status {status}")]
-    ServerFailed { status: u16 },
-    /// It refused to act for now.
-    #[error("the server declined with status {status}{}", .hint)]
-    Declined { status: u16, retry_after: Option<Duration>, hint: String },
-    /// `invalid_grant`, for good.
-    #[error("the server refused: invalid_grant{}", super::described(.description))]
-    InvalidGrant { description: String },
-    /// `invalid_client`, for good.
-    #[error("the server does not know this client: invalid_client{}", super::described(.description))]
-    InvalidClient { description: String },
-    /// It acted, and what it answered is no token response.
-    #[error("the server's answer is not a token response: {why}")]
-    Unreadable { why: &'static str },
-    /// The reply could not be kept safe, so nothing was done with it.
-    #[error("the server's answer could not be secured")]
-    NotSecured,
-}
-
-impl TokenError {
-    /// Whether the server said no for good.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::InvalidGrant { .. } | Self::InvalidClient { .. })
-    }
 }
 
 type TokenClient = Client<
@@ -185,7 +153,7 @@ fn refused(reply: &Reply) -> TokenError {
         BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant { description },
         BasicErrorResponseType::InvalidClient => TokenError::InvalidClient { description },
         other => {
-            let (code, why) = (quotable(other.as_ref()), super::described(&description));
+            let (code, why) = (quotable(other.as_ref()), described(&description));
             TokenError::Declined { status, retry_after, hint: format!(": {code}{why}") }
         }
     }

@@ -13,15 +13,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use url::Url;
 
-use super::authorize::{Authorization, Redirect};
-use super::incoming::{Incoming, Target};
-use super::page::redirection;
-use super::{LoginError, Page};
+use super::PATH;
+use super::page::{Page, redirection};
+use super::request::{Incoming, Target};
+use crate::oauth::authorization::Authorization;
+use crate::oauth::error::LoginError;
+use crate::oauth::redirect::Redirect;
 
-/// The ports that existing tools register, in the order in which they are tried.
-pub const REGISTERED_PORTS: [u16; 4] = [8000, 8080, 8888, 9000];
-/// The path of the callback, to the letter.
-pub const PATH: &str = "/oauth/callback";
 /// Before the random part of the address at which a page is shown: one without the code.
 const PAGE_PATH: &str = "/oauth/done/";
 /// Bytes of randomness in that address; it is good for one look.
@@ -34,12 +32,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How long a browser may take to follow us from the callback to the page. It does so at once; what
 /// does not follow is no browser, and is not waited for.
 const PAGE_LIMIT: Duration = Duration::from_secs(3);
-
-/// The redirect URI for a port, as it is registered.
-#[must_use]
-pub fn redirect_uri(port: u16) -> String {
-    format!("http://127.0.0.1:{port}{PATH}")
-}
 
 /// A bound listener, with the connections that are being read.
 pub struct CallbackListener {
@@ -158,7 +150,7 @@ impl CallbackListener {
 }
 
 /// The parameters of a callback for `authorization`, or the page for a request that is not one.
-pub(super) fn callback(target: &Target, authorization: &Authorization) -> Result<Redirect, Page> {
+pub fn callback(target: &Target, authorization: &Authorization) -> Result<Redirect, Page> {
     if target.path != PATH {
         return Err(nothing_here());
     }

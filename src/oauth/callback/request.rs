@@ -6,7 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Page;
+use super::PATH;
+use super::page::Page;
 
 /// A browser sends its request at once; who does not is no browser.
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
@@ -81,7 +82,7 @@ impl Target {
             return Err(Page::refusal(421, "Wrong host", "Nothing is served under this name."));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        if method != "GET" && path == super::callback::PATH {
+        if method != "GET" && path == PATH {
             return Err(Page::refusal(405, "Wrong method", "The callback is a GET request."));
         }
         Ok(Self { path: path.to_string(), query: query.to_string() })

@@ -6,7 +6,9 @@ use oauth2::{
 };
 use url::Url;
 
-use super::{Endpoints, LoginError, quotable};
+use super::endpoints::Endpoints;
+use super::error::{LoginError, described, quotable};
+use super::redirect::Redirect;
 use crate::names::{ClientId, OrgUuid};
 use crate::scope::Scopes;
 use crate::site::{Site, VanityHost};
@@ -35,27 +37,6 @@ pub struct Authorization {
     verifier: PkceCodeVerifier,
 }
 
-/// The parameters of a callback. All of them are hints from outside.
-#[derive(Clone, Debug, Default)]
-pub struct Redirect {
-    pub state: Option<String>,
-    pub code: Option<String>,
-    pub error: Option<String>,
-    pub error_description: Option<String>,
-    /// RFC 9207.
-    pub iss: Option<String>,
-    /// Datadog's own: the bare host of the region.
-    pub domain: Option<String>,
-    /// Datadog's own: the URL of the region.
-    pub site: Option<String>,
-    pub dd_oid: Option<String>,
-    pub dd_org_name: Option<String>,
-}
-
-/// A parameter stands twice, which OAuth forbids (RFC 6749, section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Repeated;
-
 /// What the person agreed to, ready to be exchanged.
 pub struct Returned {
     /// Where the code is exchanged, and the session belongs.
@@ -64,34 +45,6 @@ pub struct Returned {
     pub verifier: PkceCodeVerifier,
     pub org_uuid: Option<OrgUuid>,
     pub org_name: Option<String>,
-}
-
-impl Redirect {
-    /// Reads the query of a callback.
-    ///
-    /// # Errors
-    /// Where a parameter is repeated.
-    pub fn parse(query: &str) -> Result<Self, Repeated> {
-        let mut redirect = Self::default();
-        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let field = match &*key {
-                "state" => &mut redirect.state,
-                "code" => &mut redirect.code,
-                "error" => &mut redirect.error,
-                "error_description" => &mut redirect.error_description,
-                "iss" => &mut redirect.iss,
-                "domain" => &mut redirect.domain,
-                "site" => &mut redirect.site,
-                "dd_oid" => &mut redirect.dd_oid,
-                "dd_org_name" => &mut redirect.dd_org_name,
-                _ => continue,
-            };
-            if field.replace(value.into_owned()).is_some() {
-                return Err(Repeated);
-            }
-        }
-        Ok(redirect)
-    }
 }
 
 impl Authorization {
@@ -131,7 +84,7 @@ impl Authorization {
     /// followed by a better one, so the request stays under way.
     ///
     /// # Errors
-    /// Where the login was denied, or the callback names a region, an issuer or an organization
+    /// If the login was denied, or the callback names a region, an issuer or an organization
     /// that it must not: then no code is sent to anybody.
     pub fn finish(&self, redirect: Redirect) -> Result<Returned, LoginError> {
         if let Some(error) = redirect.error {
@@ -151,7 +104,7 @@ impl Authorization {
             && asked != came
         {
             let name = redirect.dd_org_name.as_deref().map(quotable).unwrap_or_default();
-            let came = format!("{came}{}", super::described(&name));
+            let came = format!("{came}{}", described(&name));
             return Err(LoginError::OtherOrganization { asked: asked.clone(), came });
         }
         let Some(code) = redirect.code else {
@@ -312,11 +265,5 @@ mod tests {
         };
         assert_eq!(refused("The following scopes are not recognized: b, c"), "b");
         assert_eq!(refused(""), "");
-    }
-
-    #[test]
-    fn a_parameter_stands_once() {
-        assert_eq!(Redirect::parse("code=a&x=1&x=2&state=b").unwrap().code.as_deref(), Some("a"));
-        assert_eq!(Redirect::parse("code=a&c%6fde=b").unwrap_err(), Repeated);
     }
 }

@@ -3,8 +3,9 @@
 
 use url::{Host, Url};
 
-use super::authorize::{Authorization, Redirect};
-use super::callback::PATH;
+use super::PATH;
+use crate::oauth::authorization::Authorization;
+use crate::oauth::redirect::Redirect;
 
 /// Longer codes than Datadog's, with room to spare.
 const LONGEST_CODE: usize = 4096;
@@ -85,9 +86,9 @@ fn of_query(query: &str, authorization: &Authorization) -> Result<Redirect, Past
 mod tests {
     use oauth2::RedirectUrl;
 
-    use super::super::authorize::Ask;
     use super::*;
     use crate::names::ClientId;
+    use crate::oauth::authorization::Ask;
     use crate::scope::Scopes;
     use crate::site::Site;
 
