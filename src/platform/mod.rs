@@ -1,16 +1,11 @@
-//! What differs between operating systems, behind one interface: every function here exists, with
-//! the same meaning, in [`unix`] and in [`windows`].
+//! What differs between operating systems, behind one interface. Every function exists, with the same
+//! meaning, for Unix and for Windows: `unix/` and `windows/` have files of the same names.
 
 mod directories;
 #[cfg(unix)]
 mod unix;
-#[cfg(unix)]
-pub use unix::*;
-
 #[cfg(windows)]
 mod windows;
-#[cfg(windows)]
-pub use windows::*;
 
 #[cfg(target_os = "linux")]
 #[path = "kernel_keyring/linux.rs"]
@@ -29,9 +24,15 @@ pub mod keychain;
 #[path = "keychain/windows.rs"]
 pub mod keychain;
 
-pub use directories::{Directories, EarlierDirectories, NoHome};
+pub use directories::{
+    Directories, EarlierDirectories, NoHome, directories, directories_of_earlier_tools,
+};
+#[cfg(unix)]
+pub use unix::*;
+#[cfg(windows)]
+pub use windows::*;
 
-/// How private a file has to be before its content is believed or used.
+/// How private a file has to be before we use its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privacy {
     /// Nobody else may change it.

@@ -12,7 +12,7 @@ pub const NAME: &str = "macOS Keychain";
 /// Opens it.
 ///
 /// # Errors
-/// Where there is none.
+/// If there is none.
 pub fn store() -> Result<Arc<CredentialStore>> {
     Ok(Store::new()?)
 }

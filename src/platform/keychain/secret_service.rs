@@ -13,7 +13,7 @@ pub const NAME: &str = "Secret Service";
 /// Connects to it.
 ///
 /// # Errors
-/// Where there is no bus, or nobody on it who keeps secrets.
+/// If there is no bus, or nobody on it who keeps secrets.
 pub fn store() -> Result<Arc<CredentialStore>> {
     Ok(Store::new()?)
 }

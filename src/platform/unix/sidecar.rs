@@ -19,7 +19,7 @@ const MOST_FILES_OF_MACOS: Option<u64> = Some(10_240);
 /// Between two looks at a process that cannot tell us when it ends.
 const NEXT_LOOK: Duration = Duration::from_millis(250);
 
-/// What became of an attempt to start an sidecar.
+/// What became of an attempt to start a sidecar.
 pub enum Sidecar {
     /// It serves on the listener.
     Started,
@@ -27,7 +27,7 @@ pub enum Sidecar {
     Impossible(TcpListener),
 }
 
-/// What an sidecar gets from the process that started it.
+/// What a sidecar gets from the process that started it.
 pub struct SidecarWork {
     pub listener: TcpListener,
     pub program: Program,
@@ -45,7 +45,7 @@ pub struct Program {
 /// secret reaches it on standard input, and it says `ready` on standard output.
 ///
 /// # Errors
-/// Where it cannot be started, or ends before it is ready.
+/// If it cannot be started, or ends before it is ready.
 pub fn start_sidecar(
     arguments: &[&OsStr],
     listener: TcpListener,
@@ -89,7 +89,7 @@ pub fn start_sidecar(
 /// it got. `descriptors` are those of the command line, and `process` is the one to attend.
 ///
 /// # Errors
-/// Where the descriptors are none of ours, or the sidecar cannot be started.
+/// If the descriptors are none of ours, or the sidecar cannot be started.
 pub fn run_as_sidecar(
     descriptors: &[i32],
     process: Option<u32>,

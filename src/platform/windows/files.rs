@@ -1,6 +1,7 @@
 //! Files of the user, which other programs (search, backup, virus scanners) open for a moment
 //! without leave for others: what they refuse meanwhile is tried again.
 
+use std::ffi::OsString;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::mem::MaybeUninit;
@@ -118,10 +119,18 @@ pub fn not_private(_metadata: &Metadata, _privacy: Privacy) -> Option<String> {
     None
 }
 
+/// The names in a directory.
+///
+/// # Errors
+/// If it is not there, is no directory, or cannot be read.
+pub fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
 /// Makes a file durable, content and size.
 ///
 /// # Errors
-/// Where it cannot be synced.
+/// If it cannot be synced.
 pub fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all()
 }
@@ -129,7 +138,7 @@ pub fn sync_file(file: &File) -> io::Result<()> {
 /// Makes the content of a file durable whose size stays the same.
 ///
 /// # Errors
-/// Where it cannot be synced.
+/// If it cannot be synced.
 pub fn sync_content(file: &File) -> io::Result<()> {
     file.sync_data()
 }
@@ -151,7 +160,7 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
 /// Whether the open `file` is the one that `path` names now.
 ///
 /// # Errors
-/// Where one of them cannot be looked at.
+/// If one of them cannot be looked at.
 pub fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
     let mut options = OpenOptions::new();
     let named = open_file(options.access_mode(0).custom_flags(FILE_FLAG_BACKUP_SEMANTICS), path)?;

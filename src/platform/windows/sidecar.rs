@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::net::TcpListener;
 
-/// What became of an attempt to start an sidecar.
+/// What became of an attempt to start a sidecar.
 pub enum Sidecar {
     /// It serves on the listener.
     Started,
@@ -12,7 +12,7 @@ pub enum Sidecar {
     Impossible(TcpListener),
 }
 
-/// What an sidecar gets from the process that started it.
+/// What a sidecar gets from the process that started it.
 pub struct SidecarWork {
     pub listener: TcpListener,
     pub program: Program,

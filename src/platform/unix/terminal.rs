@@ -1,4 +1,5 @@
-//! What a person types or pastes, line by line, without ever being stopped for it.
+//! The terminal and the standard streams: whether a person sees what we write, and what they type or
+//! paste, line by line, without this process ever being stopped for it.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -9,8 +10,63 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 
+use crate::environment::Environment;
+
 /// Longer than a terminal lets a line be, and than any redirected address.
 const LONGEST_LINE: usize = 64 * 1024;
+
+/// Whether a person can see what we write to standard error, and answer: it is a terminal, and
+/// we are in its foreground process group.
+#[must_use]
+pub fn stderr_is_in_foreground() -> bool {
+    rustix::termios::tcgetpgrp(io::stderr().as_fd())
+        .is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Makes standard error, which is a terminal, obey escape sequences; whether it does.
+#[must_use]
+pub fn stderr_obeys_escapes() -> bool {
+    true
+}
+
+/// Whether a browser that is opened here is seen by the person who asked for it: there is a display,
+/// or Windows around us. Someone who came over ssh sits elsewhere, unless the display came along.
+#[must_use]
+pub fn has_screen(environment: &Environment) -> bool {
+    let set = |name: &str| environment.path(name).is_some();
+    if cfg!(target_os = "macos") {
+        return !set("SSH_CONNECTION") && !set("SSH_TTY");
+    }
+    set("DISPLAY") || set("WAYLAND_DISPLAY") || set("WSL_DISTRO_NAME") || set("WSL_INTEROP")
+}
+
+/// Waits until standard input has something to read or has ended.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] once `limit` has passed.
+pub fn wait_for_input(input: &io::Stdin, limit: Duration) -> io::Result<()> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    };
+    loop {
+        let mut descriptors = [PollFd::new(input, PollFlags::IN)];
+        match poll(&mut descriptors, Some(&timeout)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Ends standard output, so that who reads it to its end need not wait for us. The descriptor
+/// itself is kept, as the next file to be opened would take its number.
+pub fn close_stdout() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(null);
+    }
+}
 
 /// A source of lines.
 #[derive(Debug)]
@@ -48,7 +104,7 @@ impl Keyboard {
     /// reads nothing: it would be stopped, with its locks in its hand.
     ///
     /// # Errors
-    /// Where nothing more can come.
+    /// If nothing more can come.
     pub fn line(&mut self, limit: Duration) -> io::Result<Option<String>> {
         if let Some(line) = self.take_line() {
             return Ok(Some(line));

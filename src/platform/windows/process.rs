@@ -1,18 +1,14 @@
-//! Finding and starting other programs.
+//! Processes: finding and starting programs, running one in our place, and what this process is
+//! allowed.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::windows::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-use windows_sys::Win32::Foundation::{HANDLE_FLAG_INHERIT, SetHandleInformation};
-use windows_sys::Win32::System::Console::{
-    GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
-};
-use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW};
+use windows_sys::Win32::System::ErrorReporting::{WER_FAULT_REPORTING_FLAG_NOHEAP, WerSetFlags};
 
-use super::interrupts::hold_back_termination;
+use super::hold_back_termination;
 use crate::environment::Environment;
 
 /// What `PATHEXT` is where nobody set it, as far as we can start it.
@@ -56,6 +52,14 @@ pub fn command(name: &OsStr, environment: &Environment) -> Command {
     Command::new(found.as_deref().map_or(name, Path::as_os_str))
 }
 
+/// Whether a command that opens a page could not: `explorer.exe` ends with 1 even where it did.
+#[must_use]
+pub fn launcher_failed(program: &OsStr, status: ExitStatus) -> bool {
+    let is_explorer =
+        Path::new(program).file_stem().is_some_and(|name| name.eq_ignore_ascii_case("explorer"));
+    !status.success() && !is_explorer
+}
+
 /// Runs a program as a child, as none can take our place here, and ends with its exit code. Ctrl-C
 /// and the like reach both of us, and are its own to obey. Returns only why it could not be started.
 #[must_use]
@@ -71,23 +75,32 @@ pub fn become_program(mut command: Command) -> io::Error {
     }
 }
 
-/// Lets a command run in a process group of its own, out of reach of our console's Ctrl-C, with no
-/// window of its own, and without our standard streams: it would keep them open when we have ended.
-pub fn set_apart(command: &mut Command) {
-    command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
-    for stream in [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE] {
-        // SAFETY: the handle is that of a standard stream or none at all, which is refused. A child
-        // that is to have the stream gets a copy of it, whatever this says.
-        unsafe { SetHandleInformation(GetStdHandle(stream), HANDLE_FLAG_INHERIT, 0) };
-    }
+/// Windows sets no limit to the size of a file.
+///
+/// # Errors
+/// Never.
+pub fn allow_file_size(_size: u64) -> io::Result<()> {
+    Ok(())
 }
 
-/// Whether a command that opens a page could not: `explorer.exe` ends with 1 even where it did.
-#[must_use]
-pub fn launcher_failed(program: &OsStr, status: ExitStatus) -> bool {
-    let is_explorer =
-        Path::new(program).file_stem().is_some_and(|name| name.eq_ignore_ascii_case("explorer"));
-    !status.success() && !is_explorer
+/// Windows sets no limit to the size of a file.
+pub struct FileSizeLimit;
+
+impl FileSizeLimit {
+    /// There is none.
+    #[must_use]
+    pub fn now() -> Self {
+        Self
+    }
+
+    /// Nothing was raised.
+    pub fn restore(self) {}
+}
+
+/// Keeps tokens out of the reports of crashes. Only the same user may look into a process here.
+pub fn forbid_memory_dumps() {
+    // SAFETY: it takes plain data. Where it fails we stand where every other program does.
+    unsafe { WerSetFlags(WER_FAULT_REPORTING_FLAG_NOHEAP) };
 }
 
 #[cfg(test)]
