@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
-use super::head::BodyLength;
+use super::request::BodyLength;
 
 /// Room for a head; most are shorter.
 const HEAD_ROOM: usize = 8 * 1024;
@@ -85,7 +85,7 @@ impl<S: AsyncRead + Unpin> Input<S> {
     /// Hands a body on to `sink`.
     ///
     /// # Errors
-    /// Where the program went away, or sent what is no body.
+    /// If the program went away, or sent what is no body.
     pub async fn pump(&mut self, length: BodyLength, sink: Sink) -> io::Result<Pumped> {
         let pumped = match length {
             BodyLength::None => Ok(Pumped::Whole),

@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use super::Proxy;
-use super::bearer::NoToken;
 use super::body::{Input, Pumped, streamed};
-use super::head::{self, BodyLength, Head, Refusal};
+use super::request::{self, BodyLength, Head, Refusal};
+use super::state::Proxy;
+use super::token::NoToken;
 use crate::exit::ExitKind;
 
 /// How long a head may take from its first byte; nobody has to have a credential to open a
@@ -80,7 +80,7 @@ async fn next_head(
     let whole = async {
         loop {
             if let Some((head, length)) =
-                head::parse(input.buffered(), &proxy.authority, &proxy.credential)?
+                request::parse(input.buffered(), &proxy.authority, &proxy.credential)?
             {
                 input.consume(length);
                 return Ok(Some(head));

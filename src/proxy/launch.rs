@@ -3,13 +3,15 @@
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 
-use super::{Credential, Service, listen, serve};
+use super::Credential;
+use super::server::{listen, serve};
+use super::state::Service;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::{Error, ExecError};
 use crate::platform::{self, Sidecar};
 use crate::protocol::{Answer, Target};
-use crate::secret::{MAX_TOKEN_BYTES, Secret};
+use crate::secret::{MAX_TOKEN_BYTES, Secret, hex};
 use crate::site::Site;
 
 /// What tells the process that launched a proxy that it serves.
@@ -26,7 +28,7 @@ pub struct Launched {
 /// that becomes.
 ///
 /// # Errors
-/// Where it cannot be started.
+/// If it cannot be started.
 pub fn launch(answer: &Answer, config: &Config) -> Result<Launched, Error> {
     let failed = |error: io::Error| Error::from(ExecError::NoProxy(error));
     let credential = random_credential()?;
@@ -81,14 +83,13 @@ fn serve_on_thread(
 fn random_credential() -> Result<Credential, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(crate::session::StorageError::NoRandomness)?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Secret::parse(text).expect("digits are visible ASCII"))
+    Ok(Secret::parse(hex(&bytes)).expect("digits are visible ASCII"))
 }
 
 /// Reads the credential of the run in the process that is to serve it.
 ///
 /// # Errors
-/// Where standard input has none.
+/// If standard input has none.
 pub fn take_credential() -> Result<Credential, Error> {
     let mut text = zeroize::Zeroizing::new(String::new());
     let read = io::stdin().take(MAX_TOKEN_BYTES as u64).read_to_string(&mut text);
@@ -99,7 +100,7 @@ pub fn take_credential() -> Result<Credential, Error> {
 /// Tells who launched this proxy that it serves.
 ///
 /// # Errors
-/// Where nobody hears it: then nobody needs it either.
+/// If nobody hears it: then nobody needs it either.
 pub fn tell_ready() -> Result<(), Error> {
     let mut output = io::stdout();
     output.write_all(READY).and_then(|()| output.flush()).map_err(Error::Output)?;

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue};
 use reqwest::{Body, Client, Request, Response};
 use url::Url;
 
-use super::bearer::Held;
-use super::head::{Head, connection_options};
+use super::request::{Head, connection_options};
+use super::token::Held;
 use crate::environment::Environment;
 use crate::http_client::{HttpError, streaming_client};
 use crate::site::Site;
@@ -35,7 +35,7 @@ impl Upstream {
     /// To the API of `site`, for a proxy at `authority`.
     ///
     /// # Errors
-    /// Where the roots that the environment names cannot be read.
+    /// If the roots that the environment names cannot be read.
     pub fn of(site: &Site, authority: &str, environment: &Environment) -> Result<Self, HttpError> {
         let api = Url::parse(&site.api_url()).expect("the API of a site is at a URL");
         let client = streaming_client(site, environment)?;
@@ -45,7 +45,7 @@ impl Upstream {
     /// Sends a request with this token, and returns with the head of the answer.
     ///
     /// # Errors
-    /// Where there is no answer.
+    /// If there is no answer.
     pub async fn send(
         &self,
         head: &Head,

@@ -5,8 +5,9 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::Credential;
 use crate::secret::AccessToken;
+
+use super::Credential;
 
 /// Longest head, in bytes.
 pub const HEAD_LIMIT: usize = 64 * 1024;
@@ -59,7 +60,7 @@ impl Head {
 /// Reads a head at the start of `bytes`, and its length; nothing while it is incomplete.
 ///
 /// # Errors
-/// Where it is no request that this proxy takes from the program that it serves.
+/// If it is no request that this proxy takes from the program that it serves.
 pub fn parse(
     bytes: &[u8],
     authority: &str,

@@ -100,7 +100,7 @@ impl Bearer {
     /// A token that is good now.
     ///
     /// # Errors
-    /// Where none can be had.
+    /// If none can be had.
     pub async fn token(&self) -> Result<Held, NoToken> {
         let now = self.clock.now();
         {
@@ -119,7 +119,7 @@ impl Bearer {
     /// rejected for its age.
     ///
     /// # Errors
-    /// Where none can be had.
+    /// If none can be had.
     pub async fn instead_of(&self, rejected: &Held) -> Result<Held, NoToken> {
         self.ask(|reply| Order::Replace(rejected.clone(), reply)).await
     }
