@@ -1,11 +1,14 @@
 //! `dd-oauth erase`: forgets a session, a token or API keys on this machine. It answers with nothing
-//! but its exit code, and says on standard error what is still good elsewhere.
+//! but its exit code, and says on standard error what is still good elsewhere. The session that is
+//! meant is found as for a `get`.
 
 use crate::broker::{self, Context, Erased};
 use crate::error::Error;
 use crate::protocol::{EraseRequest, Target};
 
 /// Forgets a session, or rejects its access token.
+///
+/// Only a forgotten session is worth a word: the person may think that it ended everywhere.
 pub fn run(context: &Context<'_>, request: &EraseRequest) -> Result<(), Error> {
     match broker::erase(context, request)? {
         Erased::Session(name) => context.terminal.say(&format!(

@@ -13,7 +13,7 @@ struct Wire {
 /// Understands the request of a `get`. Unknown keys are ignored.
 ///
 /// # Errors
-/// Where it has no `uri`, or one of a host that is no site's: the specification wants an error for
+/// If it has no `uri`, or one of a host that is no site's: the specification wants an error for
 /// it, and not an empty answer.
 pub fn parse(bytes: &[u8]) -> Result<GetRequest, RequestError> {
     let Wire { uri } = json::parse(bytes)?;

@@ -73,7 +73,7 @@ pub struct Server {
 /// Understands the request of a `get` or `erase`: the URL or the host of a server.
 ///
 /// # Errors
-/// Where there is none, or it has control characters.
+/// If there is none, or it has control characters.
 pub fn parse_server(bytes: &[u8]) -> Result<Server, DockerError> {
     let not_text = |_| RequestError::BadCharacter { line: 1, what: "bytes that are not UTF-8" };
     let url = std::str::from_utf8(bytes).map_err(not_text)?.trim_ascii();
@@ -116,7 +116,7 @@ struct Credentials {
 /// Checks the request of a `store`. What it brings is not kept.
 ///
 /// # Errors
-/// Where docker's own helpers refuse it.
+/// If docker's own helpers refuse it.
 pub fn check_store(bytes: &[u8]) -> Result<(), DockerError> {
     let Credentials { server_url, username } = json::parse(bytes)?;
     match (server_url.is_empty(), username.is_empty()) {

@@ -82,7 +82,7 @@ const USERNAME: &str = "oauth2";
 /// next helper.
 ///
 /// # Errors
-/// Where it does not say whom the credential is for, or could be read in two ways.
+/// If it does not say whom the credential is for, or could be read in two ways.
 pub fn parse(bytes: &[u8], operation: Operation) -> Result<Option<Request>, RequestError> {
     let mut fields: BTreeMap<&str, &str> = BTreeMap::new();
     let mut bearer = false;

@@ -21,7 +21,7 @@ pub enum InputError {
 /// buffer of `input` may have taken some of it.
 ///
 /// # Errors
-/// Where a limit is passed, or the stream fails.
+/// If a limit is passed, or the stream fails.
 pub fn read_request(input: &mut impl BufRead) -> Result<Vec<u8>, InputError> {
     let mut request = Vec::new();
     for line in 1.. {
@@ -50,7 +50,7 @@ pub fn read_request(input: &mut impl BufRead) -> Result<Vec<u8>, InputError> {
 /// Reads to the end of the stream, for the dialects whose request is one value and not lines.
 ///
 /// # Errors
-/// Where it is longer than [`REQUEST_LIMIT`], or the stream fails.
+/// If it is longer than [`REQUEST_LIMIT`], or the stream fails.
 pub fn read_document(input: &mut impl BufRead) -> Result<Vec<u8>, InputError> {
     let mut document = Vec::new();
     // One byte more, so that a longer one is noticed.

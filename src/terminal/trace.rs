@@ -68,7 +68,7 @@ impl Trace {
     /// Appends a line to the log, if there is one.
     ///
     /// # Errors
-    /// Where it cannot be written, once; nothing is written any more then.
+    /// If it cannot be written, once; nothing is written any more then.
     pub fn write(&self, line: &str) -> Result<(), TraceError> {
         let mut log = self.log.borrow_mut();
         let (file, path) = match std::mem::replace(&mut *log, Log::GivenUp) {

@@ -29,7 +29,7 @@ pub struct NotExpressible {
 /// Lines that set the variables, for `shell` to evaluate or read.
 ///
 /// # Errors
-/// Where the format has no way to write one of the values.
+/// If the format has no way to write one of the values.
 pub fn assignments(variables: &Variables, shell: Shell) -> Result<String, NotExpressible> {
     variables.iter().map(|(name, value)| assignment(name, value, shell)).collect()
 }

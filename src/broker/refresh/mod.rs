@@ -10,7 +10,12 @@
 //! 4. [`caller`] finds the new token or the outcome. [`recover`] finds a reply that a worker secured
 //!    and did not live to commit.
 //!
-//! The lock, the journal and the outcome are what both halves share; neither calls the other.
+//! The lock, the journal and the outcome are what both halves share; neither calls the other. Each
+//! wait ends: a waiter after 60 s, a worker 45 s after its start if no answer came, and up to 10 minutes
+//! later if an answer came that the disk does not take.
+//!
+//! Why the worker is a process of its own: a caller may be killed at any moment, with its group, its
+//! terminal or its container. Only the worker holds the one copy of a token that the server rotated.
 
 mod background;
 mod caller;
