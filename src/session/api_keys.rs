@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::error::{StorageError, io_error};
 use super::file::Kind;
+use super::installation::Installation;
 use super::seal::SealingKey;
-use super::store::choose_among;
-use super::{Choice, Installation, SessionStore, StorageError, durable, file, io_error};
+use super::store::{Choice, SessionStore, choose_among};
+use super::{durable, file};
 use crate::lock::Lock;
 use crate::names::{OrgLabel, SessionName};
 use crate::platform::Privacy;

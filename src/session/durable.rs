@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::{StorageError, io_error};
+use super::error::{StorageError, io_error};
 use crate::platform::{self, Privacy};
 
 /// Creates `path` for the user alone if it is missing, and checks that it is the user's own.

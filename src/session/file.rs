@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use super::error::StorageError;
+use super::model::{Access, Generation, Lifetime, Renewal, Session};
 use super::seal::SealingKey;
-use super::{Access, Generation, Lifetime, Renewal, Session, StorageError};
 use crate::clock::Timestamp;
 use crate::names::{ClientId, OrgLabel, OrgUuid, SessionName};
 use crate::scope::Scopes;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use super::error::StorageError;
 pub use super::file::{read, read_head, write};
+use super::journal::Journal;
 pub use super::seal::SealingKey;
-use super::{Journal, StorageError};
 
 /// Opens the journal at `path`, if it is one.
 ///

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::durable;
+use super::error::StorageError;
 use super::key::{self, KeyHome, KeyPlace, WrittenKey};
 use super::key_memory::KeyMemory;
 use super::keychain::{KeychainError, KeychainTimeout};
 use super::seal::SealingKey;
-use super::{StorageError, durable};
 use crate::platform::{Privacy, kernel_keyring};
 use crate::secret::hex;
 

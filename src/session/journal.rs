@@ -15,8 +15,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::durable;
+use super::error::{StorageError, io_error};
+use super::model::Generation;
+use super::outcome::{Attempt, Outcome, TokenDigest};
 use super::seal::SealingKey;
-use super::{Attempt, Generation, Outcome, StorageError, TokenDigest, durable, io_error};
 use crate::clock::Timestamp;
 use crate::lock::Lock;
 use crate::platform::{self, Privacy};
@@ -284,7 +287,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::names::ClientId;
     use crate::secret::Secret;
-    use crate::session::Renewal;
+    use crate::session::model::Renewal;
 
     struct Desk {
         directory: tempfile::TempDir,

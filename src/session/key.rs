@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::durable;
+use super::error::StorageError;
 use super::keychain::{Keychain, KeychainError, KeychainTimeout};
 use super::seal::SealingKey;
-use super::{StorageError, durable};
 use crate::platform::Privacy;
 use crate::secret::hex;
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::installation::{identity_in, is_id, remove_key};
+use super::durable;
+use super::error::StorageError;
+use super::installation::{InstallationPaths, identity_in, is_id, remove_key};
 use super::key::{KeyPlace, SERVICE, WrittenKey};
 use super::keychain::{Keychain, KeychainError};
-use super::{InstallationPaths, StorageError, durable};
 use crate::platform::Privacy;
 
 const LIMIT: u64 = 8 * 1024;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Renewal, Session};
+use super::model::{Renewal, Session};
 use crate::clock::Timestamp;
 use crate::secret::hex;
 

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Installation, RefusedScopes, StorageError, durable};
+use super::durable;
+use super::error::StorageError;
+use super::installation::Installation;
+use super::refused_scopes::RefusedScopes;
 use crate::clock::Timestamp;
 use crate::lock::Lock;
 use crate::names::{ClientId, encode};

@@ -8,7 +8,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::StorageError;
+use super::error::StorageError;
 use crate::secret::hex;
 
 const NONCE_BYTES: usize = 24;

@@ -6,8 +6,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::api_keys::API_KEYS_ENDING;
+use super::durable;
+use super::error::{StorageError, io_error};
 use super::file::{self, SessionHead};
-use super::{Installation, Journal, LoginOutcome, Session, StorageError, durable, io_error};
+use super::installation::Installation;
+use super::journal::Journal;
+use super::login_outcome::LoginOutcome;
+use super::model::Session;
 use crate::lock::Lock;
 use crate::names::{OrgLabel, SessionName};
 use crate::platform::{self, Privacy};

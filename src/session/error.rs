@@ -1,0 +1,100 @@
+//! What can be wrong with stored files and with the sealing key.
+
+use std::path::{Path, PathBuf};
+
+use super::key::KeyPlace;
+use super::keychain::{Keychain, KeychainError};
+use crate::exit::ExitKind;
+
+/// What is wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("could not {tried} {}: {source}", .path.display())]
+    Io { tried: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{} {why}; it is refused, as what it says cannot be trusted", .path.display())]
+    NotPrivate { path: PathBuf, why: String },
+    #[error(
+        "{} {why}: run `dd-oauth erase` for this session to forget it, then `dd-oauth login`",
+        .path.display()
+    )]
+    Corrupt { path: PathBuf, why: &'static str },
+    #[error("{} {why}: move it away to start anew; sessions that need it are lost then", .path.display())]
+    BadInstallation { path: PathBuf, why: &'static str },
+    #[error("{} was written by a newer version of dd-oauth: use that version", .path.display())]
+    Newer { path: PathBuf },
+    #[error(
+        "{} was sealed with another key than that of this installation: restore the file that belongs here, or run `dd-oauth erase` for this session and `dd-oauth login`",
+        .path.display()
+    )]
+    OtherKey { path: PathBuf },
+    #[error(
+        "the sealing key is missing ({key}), and the sessions of this installation cannot be opened without it: restore it, or move {} away and log in again",
+        .installation.display()
+    )]
+    KeyMissing { key: String, installation: PathBuf },
+    #[error(
+        "the sealing key ({key}) is not the one of this installation: restore the right one, or move {} away and log in again",
+        .installation.display()
+    )]
+    WrongKey { key: String, installation: PathBuf },
+    #[error("DD_OAUTH_KEY_FILE names {}, which is not there; it is never created", .path.display())]
+    NamedKeyMissing { path: PathBuf },
+    #[error(
+        "the sealing key of {} is in a file that DD_OAUTH_KEY_FILE named: set it again",
+        .installation.display()
+    )]
+    NamedKeyUnset { installation: PathBuf },
+    #[error("the sealing key ({key}) {why}")]
+    BadKey { key: String, why: &'static str },
+    #[error(
+        "DD_TOKEN_STORAGE says {wished}, but the sealing key of this installation rests in: {remembered}; `dd-oauth key move {wished}` moves it"
+    )]
+    OtherPlace { remembered: KeyPlace, wished: KeyPlace },
+    #[error(
+        "could not {tried} the sealing key in the keychain ({}, entry {entry}): {source}{}",
+        Keychain::NAME,
+        way_out(tried, source)
+    )]
+    Keychain { tried: &'static str, entry: String, source: KeychainError },
+    #[error("everything was logged out of meanwhile, and nothing was stored; try again")]
+    Forgotten,
+    #[error("the operating system gave no random numbers: {0}")]
+    NoRandomness(getrandom::Error),
+}
+
+impl StorageError {
+    /// See [`crate::error::Error::kind`].
+    #[must_use]
+    pub fn kind(&self) -> ExitKind {
+        match self {
+            Self::NotPrivate { .. } => ExitKind::Refused,
+            _ => ExitKind::Storage,
+        }
+    }
+
+    /// Whether the same write may succeed once somebody has made room or mended the disk.
+    #[must_use]
+    pub fn is_io(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+}
+
+/// What the user can do about a keychain that failed.
+fn way_out(tried: &str, source: &KeychainError) -> &'static str {
+    match (tried, source) {
+        ("read", KeychainError::Several) => "; remove all but the right one",
+        ("read", _) => {
+            "; unlock it and try again, or move the key with `dd-oauth key move file` where it is unlocked"
+        }
+        ("write", _) => "; DD_TOKEN_STORAGE=file keeps the key of a new installation in a file",
+        _ => "; `dd-oauth key list` shows what is left there",
+    }
+}
+
+/// Makes an [`StorageError::Io`] out of what an operation on `path` returned.
+pub(super) fn io_error<'a>(
+    tried: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(std::io::Error) -> StorageError + 'a {
+    move |source| StorageError::Io { tried, path: path.to_path_buf(), source }
+}
