@@ -17,7 +17,7 @@ use super::error::{StorageError, io_error};
 use super::file::Kind;
 use super::installation::Installation;
 use super::seal::SealingKey;
-use super::store::{Choice, SessionStore, choose_among};
+use super::selection::{Choice, choose_among};
 use super::{durable, file};
 use crate::lock::Lock;
 use crate::names::{OrgLabel, SessionName};
@@ -67,7 +67,7 @@ impl<'a> ApiKeyStore<'a> {
         Self { installation }
     }
 
-    /// Chooses the pair for a request, by the rules of [`SessionStore::choose`].
+    /// Chooses the pair for a request, by the rules of [`super::SessionStore::choose`].
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -83,8 +83,7 @@ impl<'a> ApiKeyStore<'a> {
             Some(SiteName::Vanity(_)) => fitting.clear(),
             None => {}
         }
-        let selected = || SessionStore::of(self.installation).selected();
-        choose_among(fitting, site, org, selected)
+        choose_among(self.installation, fitting, site, org)
     }
 
     fn names(&self) -> Result<Vec<SessionName>, StorageError> {
@@ -126,7 +125,7 @@ impl<'a> ApiKeyStore<'a> {
         read(&bytes, &path, name, self.installation.key()?).map(Some)
     }
 
-    /// Writes a pair, for good or not at all. `lock` is [`SessionStore::lock_path`]: a pair and
+    /// Writes a pair, for good or not at all. `lock` is [`super::SessionStore::lock_path`]: a pair and
     /// its session are replaced by way of the same temporary name.
     ///
     /// # Errors

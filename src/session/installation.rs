@@ -139,6 +139,11 @@ impl Installation {
         registrations(&self.paths)
     }
 
+    /// The file that says which session `dd-oauth use` selected.
+    pub(super) fn selection_path(&self) -> PathBuf {
+        self.paths.state_directory.join("selected")
+    }
+
     /// The state directory itself.
     #[must_use]
     pub fn state_directory(&self) -> &Path {
@@ -332,9 +337,8 @@ impl Installation {
     /// # Errors
     /// Where a file cannot be removed.
     pub fn forget(&self, _lock: &crate::lock::Lock) -> Result<Vec<StorageError>, StorageError> {
-        for file in [FILE, "selected"] {
-            durable::remove(&self.paths.state_directory.join(file))?;
-        }
+        durable::remove(&self.paths.state_directory.join(FILE))?;
+        durable::remove(&self.selection_path())?;
         durable::sync_parent(&self.paths.state_directory.join(FILE))?;
         let registrations = registrations(&self.paths);
         for entry in std::fs::read_dir(&registrations).into_iter().flatten().flatten() {

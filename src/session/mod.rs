@@ -20,6 +20,7 @@ mod outcome;
 mod refused_scopes;
 mod registrations;
 mod seal;
+pub(crate) mod selection;
 mod store;
 
 pub use api_keys::{ApiKeyStore, ApiKeys};
@@ -36,4 +37,5 @@ pub use model::{Access, Generation, Lifetime, Renewal, Session};
 pub use outcome::{Attempt, Outcome, Refusal, TokenDigest, Verdict};
 pub use refused_scopes::RefusedScopes;
 pub use registrations::{Registration, Registrations};
-pub use store::{Choice, Fit, SessionStore};
+pub use selection::{Choice, Fit};
+pub use store::SessionStore;

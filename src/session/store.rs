@@ -1,9 +1,6 @@
 //! The sessions of one installation: finding, loading, saving and forgetting them.
 
-use std::fmt;
 use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
 
 use super::api_keys::API_KEYS_ENDING;
 use super::durable;
@@ -13,6 +10,7 @@ use super::installation::Installation;
 use super::journal::Journal;
 use super::login_outcome::LoginOutcome;
 use super::model::Session;
+use super::selection::{self, Choice, Fit, choose_among};
 use crate::lock::Lock;
 use crate::names::{OrgLabel, SessionName};
 use crate::platform::{self, Privacy};
@@ -23,52 +21,10 @@ const SESSION_LIMIT: u64 = 64 * 1024;
 /// The endings of the files that hold something of a session; the others are locks.
 const SECRET_FILES: [&str; 3] = ["session", "new", "journal"];
 const LOGIN_OUTCOME_LIMIT: u64 = 16 * 1024;
-const SELECTED_LIMIT: u64 = 4096;
-
-/// Which session a request means, as far as the stored ones decide it.
-#[derive(Debug)]
-pub enum Choice {
-    /// This one, which exists.
-    Session(SessionName, Fit),
-    /// None of them.
-    None,
-    /// The request fits several, and has to say more.
-    Several(Vec<SessionName>),
-}
-
-/// Why a session is the one that is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// Site and organization were named.
-    Named,
-    /// No other fits.
-    Only,
-    /// `dd-oauth use` chose it.
-    Selected,
-    /// It is the one of its site that is kept without an organization.
-    WithoutOrg,
-}
-
-impl fmt::Display for Fit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Named => "it was named",
-            Self::Only => "it is the only one that fits",
-            Self::Selected => "`dd-oauth use` chose it",
-            Self::WithoutOrg => "no organization is named, and it has none",
-        })
-    }
-}
 
 /// The sessions of one installation.
 pub struct SessionStore<'a> {
     installation: &'a Installation,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Selected {
-    site: String,
-    org: Option<OrgLabel>,
 }
 
 impl<'a> SessionStore<'a> {
@@ -79,7 +35,7 @@ impl<'a> SessionStore<'a> {
     }
 
     /// Chooses the session for a request that named `site` and `org`, or left them out: then the
-    /// one chosen with `dd-oauth use` counts, else the one without an organization at a site that
+    /// one selected with `dd-oauth use` counts, else the one without an organization at a site that
     /// was named, else the only one there is.
     ///
     /// # Errors
@@ -106,7 +62,7 @@ impl<'a> SessionStore<'a> {
             }
             None => {}
         }
-        choose_among(fitting, site, org, || self.selected())
+        choose_among(self.installation, fitting, site, org)
     }
 
     /// The sessions of logins that were asked for at `site`, and came back from another one.
@@ -297,75 +253,32 @@ impl<'a> SessionStore<'a> {
         durable::replace(&self.path(name, "login.outcome"), &json)
     }
 
-    /// What `dd-oauth use` chose.
+    /// What `dd-oauth use` selected.
     ///
     /// # Errors
-    /// Where the file cannot be read; one that cannot be understood chooses nothing.
+    /// As [`selection::selected`].
     pub fn selected(&self) -> Result<Option<SessionName>, StorageError> {
-        let bytes = durable::read(&self.selected_path(), Privacy::Owned, SELECTED_LIMIT)?;
-        let selected = bytes.and_then(|bytes| serde_json::from_slice::<Selected>(&bytes).ok());
-        Ok(selected.and_then(|selected| {
-            Some(SessionName { site: Site::parse(&selected.site).ok()?, org: selected.org })
-        }))
+        selection::selected(self.installation)
     }
 
-    /// Chooses the session for requests that name none. `_lock` is
+    /// Selects the session for requests that name none. `lock` is
     /// [`SessionStore::selection_lock_path`].
     ///
     /// # Errors
-    /// Where it cannot be written.
-    pub fn select(&self, _lock: &Lock, name: &SessionName) -> Result<(), StorageError> {
-        let selected = Selected { site: name.site.to_string(), org: name.org.clone() };
-        let json = serde_json::to_vec(&selected).expect("a selection is plain data");
-        durable::replace(&self.selected_path(), &json)
+    /// As [`selection::select`].
+    pub fn select(&self, lock: &Lock, name: &SessionName) -> Result<(), StorageError> {
+        selection::select(self.installation, lock, name)
     }
 
     /// The lock of [`SessionStore::select`].
     #[must_use]
     pub fn selection_lock_path(&self) -> PathBuf {
-        self.selected_path().with_extension("lock")
-    }
-
-    fn selected_path(&self) -> PathBuf {
-        self.installation.state_directory().join("selected")
+        selection::lock_path(self.installation)
     }
 
     fn path(&self, name: &SessionName, ending: &str) -> PathBuf {
         self.installation.sessions_directory().join(format!("{}.{ending}", name.file_stem()))
     }
-}
-
-/// Chooses among what fits the site: what is selected with `dd-oauth use`, else what has no
-/// organization at a site that was named, else the only one there is.
-pub(super) fn choose_among(
-    mut fitting: Vec<SessionName>,
-    site: Option<&SiteName>,
-    org: Option<&OrgLabel>,
-    selected: impl FnOnce() -> Result<Option<SessionName>, StorageError>,
-) -> Result<Choice, StorageError> {
-    if let Some(org) = org {
-        fitting.retain(|name| name.org.as_ref() == Some(org));
-    }
-    if fitting.len() > 1
-        && let Some(selected) = selected()?
-        && let Some(position) = fitting.iter().position(|name| *name == selected)
-    {
-        return Ok(Choice::Session(fitting.swap_remove(position), Fit::Selected));
-    }
-    if fitting.len() > 1
-        && let (Some(SiteName::Site(site)), None) = (site, org)
-    {
-        // The session without an organization has no other name than its site.
-        let name = SessionName { site: site.clone(), org: None };
-        if fitting.contains(&name) {
-            return Ok(Choice::Session(name, Fit::WithoutOrg));
-        }
-    }
-    Ok(match fitting.len() {
-        0 => Choice::None,
-        1 => Choice::Session(fitting.swap_remove(0), Fit::Only),
-        _ => Choice::Several(fitting),
-    })
 }
 
 fn keep_if<T>(
