@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::durable;
 use super::error::{StorageError, io_error};
 use super::model::Generation;
-use super::outcome::{Attempt, Outcome, TokenDigest};
+use super::refresh_outcome::{Attempt, Outcome, TokenDigest};
 use super::seal::SealingKey;
 use crate::clock::Timestamp;
 use crate::lock::Lock;

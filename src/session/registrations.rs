@@ -1,19 +1,22 @@
-//! The OAuth clients that dynamic registration gave this installation, one a site.
+//! The OAuth clients that dynamic registration gave this installation, one a site, and the scopes
+//! that each site refused.
 //!
 //! A public client's id is no secret, so these files are plain JSON.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::durable;
 use super::error::StorageError;
 use super::installation::Installation;
-use super::refused_scopes::RefusedScopes;
 use crate::clock::Timestamp;
 use crate::lock::Lock;
 use crate::names::{ClientId, encode};
 use crate::platform::Privacy;
+use crate::scope::Scopes;
 use crate::site::Site;
 
 const LIMIT: u64 = 64 * 1024;
@@ -125,5 +128,57 @@ impl<'a> Registrations<'a> {
 
     fn refused_path(&self, site: &Site) -> PathBuf {
         self.path(site).with_extension("refused.json")
+    }
+}
+
+/// Afterwards a login asks again, because an organization that buys a product gets its scopes.
+const BELIEVED_FOR: Duration = Duration::from_hours(30 * 24);
+
+/// The scopes that a site refused, with the moment of each refusal. The next login leaves them out so
+/// that it does not fail again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RefusedScopes(BTreeMap<String, Timestamp>);
+
+impl RefusedScopes {
+    /// Takes note of a refusal.
+    pub fn remember(&mut self, scopes: &Scopes, now: Timestamp) {
+        self.0.extend(scopes.iter().map(|scope| (scope.to_string(), now)));
+    }
+
+    /// Drops what was granted since.
+    pub fn forget(&mut self, granted: &Scopes) {
+        self.0.retain(|scope, _| !granted.contains(scope));
+    }
+
+    /// Those of `asked` that the site would refuse again. A refusal from the future does not count:
+    /// the clock has been set back since.
+    #[must_use]
+    pub fn among(&self, asked: &Scopes, now: Timestamp) -> Scopes {
+        let refused = |scope: &str| {
+            self.0.get(scope).is_some_and(|at| *at <= now && now.since(*at) < BELIEVED_FOR)
+        };
+        asked.filtered(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_believed_until_it_is_old_or_disproved() {
+        let scopes = |text: &str| Scopes::parse(text).unwrap();
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let mut refused = RefusedScopes::default();
+        refused.remember(&scopes("b c"), now);
+        let among = |refused: &RefusedScopes, later: Duration| {
+            refused.among(&scopes("a b c"), now.plus(later)).to_string()
+        };
+        assert_eq!(among(&refused, Duration::ZERO), "b c");
+        assert_eq!(among(&refused, BELIEVED_FOR), "");
+        assert_eq!(refused.among(&scopes("b"), Timestamp::from_seconds(0)), Scopes::default());
+        refused.forget(&scopes("b"));
+        assert_eq!(among(&refused, Duration::ZERO), "c");
     }
 }
