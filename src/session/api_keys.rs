@@ -16,7 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use super::error::{StorageError, io_error};
 use super::file::Kind;
 use super::installation::Installation;
-use super::seal::SealingKey;
+use super::sealing_key::SealingKey;
 use super::selection::{Choice, choose_among};
 use super::{durable, file};
 use crate::lock::Lock;

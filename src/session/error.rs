@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::key::KeyPlace;
+use super::key_place::KeyPlace;
 use super::keychain::{Keychain, KeychainError};
 use crate::exit::ExitKind;
 

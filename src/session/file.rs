@@ -16,7 +16,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::error::StorageError;
 use super::model::{Access, Generation, Lifetime, Renewal, Session};
-use super::seal::SealingKey;
+use super::sealing_key::SealingKey;
 use crate::clock::Timestamp;
 use crate::names::{ClientId, OrgLabel, OrgUuid, SessionName};
 use crate::scope::Scopes;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::StorageError;
 pub use super::file::{read, read_head, write};
 use super::journal::Journal;
-pub use super::seal::SealingKey;
+pub use super::sealing_key::SealingKey;
 
 /// Opens the journal at `path`, if it is one.
 ///

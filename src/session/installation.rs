@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 
 use super::durable;
 use super::error::StorageError;
-use super::key::{self, KeyHome, KeyPlace, WrittenKey};
-use super::key_memory::KeyMemory;
+use super::key_place::{KeyHome, KeyPlace};
 use super::keychain::{KeychainError, KeychainTimeout};
-use super::seal::SealingKey;
+use super::sealing_key::storage::{self, WrittenKey};
+use super::sealing_key::{KeyMemory, SealingKey};
 use crate::platform::{Privacy, kernel_keyring};
 use crate::secret::hex;
 
@@ -119,7 +119,7 @@ impl Installation {
         };
         let path = paths.state_directory.join(FILE);
         if !durable::create_once(&path, &identity.to_json())? {
-            key::remove(&home)?;
+            storage::remove(&home)?;
             fell_back = None;
         }
         let installation = Self::open(paths)?
@@ -268,7 +268,7 @@ impl Installation {
         }
         let started = Instant::now();
         let installation = self.paths.state_directory.join(FILE);
-        let key = key::read(home, &installation)?;
+        let key = storage::read(home, &installation)?;
         let took = started.elapsed();
         if !identity.has(&key) {
             return Err(StorageError::WrongKey { key: home.to_string(), installation });
@@ -312,9 +312,9 @@ impl Installation {
         let (key, _) = self.read_key(&identity)?;
         let to = home_at(&self.paths, &identity.id, place);
         let written = WrittenKey { key, state_directory: Some(self.paths.state_directory.clone()) };
-        key::write(&to, &written)?;
+        storage::write(&to, &written)?;
         let path = self.paths.state_directory.join(FILE);
-        let kept = key::read(&to, &path)?;
+        let kept = storage::read(&to, &path)?;
         if !identity.has(&kept) {
             return Err(StorageError::WrongKey { key: to.to_string(), installation: path });
         }
@@ -381,7 +381,7 @@ fn remove_copy(
     copy: KeyPlace,
     expected: bool,
 ) -> Option<StorageError> {
-    match key::remove(&home_at(paths, id, copy)) {
+    match storage::remove(&home_at(paths, id, copy)) {
         Err(StorageError::Keychain { source, .. }) if source.is_absence() && !expected => None,
         removed => removed.err(),
     }
@@ -395,14 +395,14 @@ fn create_key(
     let installation = paths.state_directory.join(FILE);
     if let Some(path) = &paths.key.named_file {
         let home = KeyHome::NamedFile(path.clone());
-        let key = key::read(&home, &installation)?;
+        let key = storage::read(&home, &installation)?;
         return Ok((home, key, None));
     }
     let create_at = |place| {
         let home = home_at(paths, id, place);
         let state_directory = Some(paths.state_directory.clone());
-        key::write(&home, &WrittenKey { key: SealingKey::generate()?, state_directory })?;
-        let key = key::read(&home, &installation)?;
+        storage::write(&home, &WrittenKey { key: SealingKey::generate()?, state_directory })?;
+        let key = storage::read(&home, &installation)?;
         Ok((home, key))
     };
     match create_at(paths.key.place.unwrap_or(KeyPlace::Keychain)) {

@@ -19,7 +19,7 @@ use super::durable;
 use super::error::{StorageError, io_error};
 use super::model::Generation;
 use super::refresh_outcome::{Attempt, Outcome, TokenDigest};
-use super::seal::SealingKey;
+use super::sealing_key::SealingKey;
 use crate::clock::Timestamp;
 use crate::lock::Lock;
 use crate::platform::{self, Privacy};

@@ -9,8 +9,9 @@ use zeroize::Zeroizing;
 use super::durable;
 use super::error::StorageError;
 use super::installation::{InstallationPaths, identity_in, is_id, remove_key};
-use super::key::{KeyPlace, SERVICE, WrittenKey};
+use super::key_place::{KeyPlace, SERVICE};
 use super::keychain::{Keychain, KeychainError};
+use super::sealing_key::storage::WrittenKey;
 use crate::platform::Privacy;
 
 const LIMIT: u64 = 8 * 1024;

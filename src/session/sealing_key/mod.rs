@@ -1,5 +1,11 @@
-//! Authenticated encryption of what rests on the disk (XChaCha20-Poly1305: its nonces are long
-//! enough to be drawn at random for the whole life of a key).
+//! The sealing key: it encrypts and authenticates what is stored on the disk. API keys are something
+//! else; they are stored like sessions, sealed with this key.
+//!
+//! The cipher is XChaCha20-Poly1305, because its nonces are long enough to be random for the whole
+//! life of a key.
+
+mod cache;
+pub mod storage;
 
 use std::cell::OnceCell;
 
@@ -8,12 +14,14 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::error::StorageError;
 use crate::secret::hex;
+use crate::session::error::StorageError;
+
+pub use cache::KeyMemory;
 
 const NONCE_BYTES: usize = 24;
 
-/// 32 bytes that seal the installation's session files.
+/// 32 bytes that seal the files of an installation.
 pub struct SealingKey {
     bytes: Zeroizing<[u8; 32]>,
     fingerprint: OnceCell<String>,

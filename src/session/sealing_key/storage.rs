@@ -1,87 +1,21 @@
-//! Where the sealing key rests: in the keychain, or in a file of mode 0600.
+//! Writes, reads and removes the sealing key in its place.
 //!
-//! Either way it is written as a line of 64 hexadecimal digits, followed by a line with the state
-//! directory whose sessions it seals, so that one that was left behind can be told.
+//! In the keychain and in a file it is a line of 64 hexadecimal digits, followed by a line with the
+//! state directory whose sessions it seals. The second line tells which keys nobody uses any more.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::durable;
-use super::error::StorageError;
-use super::keychain::{Keychain, KeychainError, KeychainTimeout};
-use super::seal::SealingKey;
+use super::SealingKey;
 use crate::platform::Privacy;
 use crate::secret::hex;
-
-/// Under what service the keys stand in the keychain; the account is the installation id.
-pub const SERVICE: &str = "dd-oauth";
+use crate::session::durable;
+use crate::session::error::StorageError;
+use crate::session::key_place::{KeyHome, SERVICE};
+use crate::session::keychain::KeychainError;
 
 const LIMIT: u64 = 8 * 1024;
-
-/// A kind of place for the sealing key; the installation remembers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyPlace {
-    /// The keychain of the operating system.
-    Keychain,
-    /// A key file of our own, named after the installation id.
-    File,
-    /// The file that `DD_OAUTH_KEY_FILE` names.
-    Named,
-}
-
-impl fmt::Display for KeyPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Keychain => "keychain",
-            Self::File => "file",
-            Self::Named => "the file named by DD_OAUTH_KEY_FILE",
-        })
-    }
-}
-
-/// The place of one installation's sealing key.
-#[derive(Clone, Debug)]
-pub enum KeyHome {
-    /// The entry of this installation in the keychain.
-    Keychain { id: String, keychain: Keychain },
-    /// A key file of our own.
-    File(PathBuf),
-    /// The file that `DD_OAUTH_KEY_FILE` names; never created, never replaced by another place.
-    NamedFile(PathBuf),
-}
-
-impl KeyHome {
-    /// In the keychain, under the installation's `id`.
-    #[must_use]
-    pub fn keychain(id: &str, timeout: KeychainTimeout) -> Self {
-        Self::Keychain { id: id.to_string(), keychain: Keychain::with(timeout) }
-    }
-
-    /// What kind of place it is.
-    #[must_use]
-    pub fn place(&self) -> KeyPlace {
-        match self {
-            Self::Keychain { .. } => KeyPlace::Keychain,
-            Self::File(_) => KeyPlace::File,
-            Self::NamedFile(_) => KeyPlace::Named,
-        }
-    }
-}
-
-impl fmt::Display for KeyHome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Keychain { id, .. } => {
-                write!(f, "keychain ({}), entry {SERVICE} {id}", Keychain::NAME)
-            }
-            Self::File(path) | Self::NamedFile(path) => write!(f, "file {}", path.display()),
-        }
-    }
-}
 
 /// A sealing key as it is written, and whose it is.
 pub struct WrittenKey {
@@ -108,8 +42,7 @@ impl WrittenKey {
     }
 }
 
-/// Writes a key where that is ours to do, and reads it back; checks a named one. A key file that
-/// is there already stays as it is.
+/// Writes a key, unless `DD_OAUTH_KEY_FILE` names its file. An existing key file stays as it is.
 pub fn write(home: &KeyHome, written: &WrittenKey) -> Result<(), StorageError> {
     match home {
         KeyHome::Keychain { id, keychain } => keychain

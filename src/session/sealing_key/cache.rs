@@ -5,19 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
-use super::seal::SealingKey;
+use super::SealingKey;
 
 /// Holds the last key that was read from the keychain; all clones are the same memory.
 #[derive(Clone, Default)]
 pub struct KeyMemory(Arc<Mutex<Option<Zeroizing<[u8; 32]>>>>);
 
 impl KeyMemory {
-    pub(super) fn recall(&self) -> Option<SealingKey> {
+    /// The key that was held, if there is one.
+    #[must_use]
+    pub fn recall(&self) -> Option<SealingKey> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.clone().map(SealingKey::new)
     }
 
-    pub(super) fn hold(&self, key: &SealingKey) {
+    /// Holds `key` in place of an earlier one.
+    pub fn hold(&self, key: &SealingKey) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some(Zeroizing::new(*key.expose()));
     }
