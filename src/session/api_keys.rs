@@ -122,7 +122,7 @@ impl<'a> ApiKeyStore<'a> {
     pub fn load(&self, name: &SessionName) -> Result<Option<ApiKeys>, StorageError> {
         let path = self.path(name);
         let Some(bytes) = durable::read(&path, Privacy::Owned, LIMIT)? else { return Ok(None) };
-        read(&bytes, &path, name, self.installation.key()?).map(Some)
+        read(&bytes, &path, name, self.installation.sealing_key()?).map(Some)
     }
 
     /// Writes a pair, for good or not at all. `lock` is [`super::SessionStore::lock_path`]: a pair and
@@ -132,7 +132,7 @@ impl<'a> ApiKeyStore<'a> {
     /// Where it cannot be written. Where the installation was forgotten meanwhile: nothing is left
     /// then.
     pub fn save(&self, lock: &Lock, pair: &ApiKeys) -> Result<(), StorageError> {
-        durable::replace(&self.path(&pair.name), &write(pair, self.installation.key()?)?)?;
+        durable::replace(&self.path(&pair.name), &write(pair, self.installation.sealing_key()?)?)?;
         if self.installation.is_there()? {
             return Ok(());
         }

@@ -10,7 +10,6 @@ mod file;
 pub mod fuzzing;
 mod installation;
 mod journal;
-mod key_copies;
 mod key_place;
 mod keychain;
 mod login_outcome;
@@ -24,9 +23,11 @@ mod store;
 pub use api_keys::{ApiKeyStore, ApiKeys};
 pub use error::StorageError;
 pub use file::SessionHead;
-pub use installation::{Installation, InstallationPaths, KeyOrigin, KeySettings, Opened};
+pub use installation::{
+    ForgetKeyError, Installation, InstallationPaths, KeyCopies, KeyCopy, KeyOrigin, KeySettings,
+    KeyStanding, Opened,
+};
 pub use journal::{Announcement, Journal, SecuredReply};
-pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
 pub use key_place::{KeyHome, KeyPlace};
 pub use keychain::{Keychain, KeychainEntry, KeychainError, KeychainTimeout};
 pub use login_outcome::{LoginFailure, LoginOutcome, LoginVerdict};

@@ -141,7 +141,7 @@ impl<'a> SessionStore<'a> {
         let Some(bytes) = durable::read(&path, Privacy::Owned, SESSION_LIMIT)? else {
             return Ok(None);
         };
-        let key = self.installation.key()?;
+        let key = self.installation.sealing_key()?;
         file::read(&bytes, &path, name, key).map(Some)
     }
 
@@ -150,7 +150,7 @@ impl<'a> SessionStore<'a> {
     /// # Errors
     /// Where it is missing, damaged, or open to others.
     pub fn ensure_key(&self) -> Result<(), StorageError> {
-        self.installation.key().map(|_| ())
+        self.installation.sealing_key().map(|_| ())
     }
 
     /// Writes a session, for good or not at all. `_lock` is its [`SessionStore::lock_path`].
@@ -159,7 +159,7 @@ impl<'a> SessionStore<'a> {
     /// Where it cannot be written; the earlier file is untouched then. Where the installation was
     /// forgotten meanwhile: nothing is left then.
     pub fn save(&self, lock: &Lock, session: &Session) -> Result<(), StorageError> {
-        let bytes = file::write(session, self.installation.key()?)?;
+        let bytes = file::write(session, self.installation.sealing_key()?)?;
         durable::replace(&self.path(&session.name, "session"), &bytes)?;
         if self.installation.is_there()? {
             return Ok(());
@@ -201,7 +201,7 @@ impl<'a> SessionStore<'a> {
     /// # Errors
     /// Where it cannot be read.
     pub fn journal(&self, name: &SessionName) -> Result<Option<Journal<'a>>, StorageError> {
-        Journal::open(&self.path(name, "journal"), self.installation.key()?)
+        Journal::open(&self.path(name, "journal"), self.installation.sealing_key()?)
     }
 
     /// The journal of a session to write, with its room reserved.
@@ -213,7 +213,7 @@ impl<'a> SessionStore<'a> {
         lock: &Lock,
         name: &SessionName,
     ) -> Result<Journal<'a>, StorageError> {
-        Journal::reserve(lock, &self.path(name, "journal"), self.installation.key()?)
+        Journal::reserve(lock, &self.path(name, "journal"), self.installation.sealing_key()?)
     }
 
     /// The lock that serializes refresh and writes of a session.

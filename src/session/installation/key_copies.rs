@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::durable;
-use super::error::StorageError;
-use super::installation::{InstallationPaths, identity_in, is_id, remove_key};
-use super::key_place::{KeyPlace, SERVICE};
-use super::keychain::{Keychain, KeychainError};
-use super::sealing_key::storage::WrittenKey;
+use super::identity::{identity_in, is_id};
+use super::key;
+use super::settings::InstallationPaths;
 use crate::platform::Privacy;
+use crate::session::durable;
+use crate::session::error::StorageError;
+use crate::session::key_place::{KeyPlace, SERVICE};
+use crate::session::keychain::{Keychain, KeychainError};
+use crate::session::sealing_key::storage::WrittenKey;
 
 const LIMIT: u64 = 8 * 1024;
 
@@ -115,7 +117,7 @@ impl KeyCopies {
                 return Err(ForgetKeyError::InUse { id: id.into(), directory: directory.clone() });
             }
         }
-        Ok(remove_key(paths, id, None))
+        Ok(key::remove_all(paths, id, None))
     }
 }
 

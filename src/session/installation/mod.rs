@@ -1,0 +1,283 @@
+//! An installation: one state directory, with its own random id and sealing key.
+
+mod identity;
+mod key;
+mod key_copies;
+mod settings;
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::lock::Lock;
+use crate::session::durable;
+use crate::session::error::StorageError;
+use crate::session::key_place::{KeyHome, KeyPlace};
+use crate::session::keychain::KeychainError;
+use crate::session::sealing_key::{SealingKey, storage};
+
+use identity::{Identity, identity_in};
+
+pub use key::KeyOrigin;
+pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
+pub use settings::{InstallationPaths, KeySettings};
+
+/// An installation that exists.
+pub struct Installation {
+    paths: InstallationPaths,
+    identity: Identity,
+    key: OnceCell<(SealingKey, KeyOrigin)>,
+}
+
+/// An installation that was opened or created.
+pub struct Opened {
+    pub installation: Installation,
+    /// Why a new key had to go into a file though nobody chose that.
+    pub fell_back: Option<KeychainError>,
+}
+
+impl Installation {
+    /// Opens the installation, if there is one.
+    ///
+    /// # Errors
+    /// Where its directory or file is not the user's own, or cannot be read.
+    pub fn open(paths: &InstallationPaths) -> Result<Option<Self>, StorageError> {
+        durable::check_directory(&paths.state_directory)?;
+        let Some(identity) = identity_in(&paths.state_directory)? else { return Ok(None) };
+        durable::check_directory(&paths.sessions())?;
+        Ok(Some(Self { paths: paths.clone(), identity, key: OnceCell::new() }))
+    }
+
+    /// Opens the installation, or creates it with a new id and key. Of several that create it at
+    /// once, all end up with the same one.
+    ///
+    /// # Errors
+    /// As [`Installation::open`], and where something cannot be written.
+    pub fn open_or_create(paths: &InstallationPaths) -> Result<Opened, StorageError> {
+        let existing = Self::open(paths)?;
+        durable::ensure_directory(&paths.state_directory)?;
+        for directory in [paths.sessions(), paths.registrations()] {
+            durable::ensure_directory(&directory)?;
+        }
+        if let Some(installation) = existing {
+            return Ok(Opened { installation, fell_back: None });
+        }
+        let id = identity::random_id()?;
+        // The key comes first: an installation that exists has had its key.
+        let (home, key, mut fell_back) = key::create(paths, &id)?;
+        let identity = Identity::new(id, home.place(), &key);
+        let path = identity::path_in(&paths.state_directory);
+        if !durable::create_once(&path, &identity.to_json())? {
+            storage::remove(&home)?;
+            fell_back = None;
+        }
+        let installation = Self::open(paths)?
+            .ok_or(StorageError::BadInstallation { path, why: "vanished while it was created" })?;
+        Ok(Opened { installation, fell_back })
+    }
+
+    /// The directory of the session files.
+    #[must_use]
+    pub fn sessions_directory(&self) -> PathBuf {
+        self.paths.sessions()
+    }
+
+    /// The directory of the registrations.
+    #[must_use]
+    pub fn registrations_directory(&self) -> PathBuf {
+        self.paths.registrations()
+    }
+
+    /// The file that says which session `dd-oauth use` selected.
+    pub(super) fn selection_path(&self) -> PathBuf {
+        self.paths.state_directory.join("selected")
+    }
+
+    /// The state directory itself.
+    #[must_use]
+    pub fn state_directory(&self) -> &Path {
+        &self.paths.state_directory
+    }
+
+    /// Its random id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.identity.id
+    }
+
+    /// The lock of everything that changes where the sealing key is stored.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        self.paths.state_directory.join("installation.lock")
+    }
+
+    /// The lock of `dd-oauth import`.
+    #[must_use]
+    pub fn import_lock_path(&self) -> PathBuf {
+        self.paths.state_directory.join("import.lock")
+    }
+
+    /// Where the sealing key is stored.
+    ///
+    /// # Errors
+    /// Where it is in a file that `DD_OAUTH_KEY_FILE` named once, and names no longer.
+    pub fn key_home(&self) -> Result<KeyHome, StorageError> {
+        key::home_of(&self.paths, &self.identity)
+    }
+
+    /// Whether the kernel has a copy of the key that can be used.
+    #[must_use]
+    pub fn has_copy_in_kernel(&self) -> bool {
+        key::is_in_kernel(&self.paths, &self.identity)
+    }
+
+    /// The same for one who only looks: no copy of the key is put into the kernel.
+    #[must_use]
+    pub fn without_new_copies(mut self) -> Self {
+        let copy = self.has_copy_in_kernel();
+        self.paths.key.kernel_stay = self.paths.key.kernel_stay.filter(|_| copy);
+        self
+    }
+
+    /// The key, to be handed to a process that goes on with our work.
+    ///
+    /// # Errors
+    /// As when a session is opened.
+    pub fn key_to_hand_on(&self) -> Result<Zeroizing<[u8; 32]>, StorageError> {
+        Ok(Zeroizing::new(*self.sealing_key()?.expose()))
+    }
+
+    /// Takes over a key that was handed on, so that it need not be read; another one is ignored.
+    pub fn take_key(&self, handed_on: Zeroizing<[u8; 32]>) {
+        let key = SealingKey::new(handed_on);
+        if self.identity.has(&key) {
+            let _ = self.key.set((key, KeyOrigin::HandedOn));
+        }
+    }
+
+    /// Where the key came from; nothing as long as it was not needed.
+    #[must_use]
+    pub fn key_origin(&self) -> Option<KeyOrigin> {
+        self.key.get().map(|(_, origin)| *origin)
+    }
+
+    /// The sealing key, read at its first use.
+    ///
+    /// # Errors
+    /// Where it is missing, damaged, open to others, or not where the configuration wants it.
+    pub(super) fn sealing_key(&self) -> Result<&SealingKey, StorageError> {
+        if let Some((key, _)) = self.key.get() {
+            return Ok(key);
+        }
+        if let (Some(wished), None) = (self.paths.key.place, &self.paths.key.named_file)
+            && wished != self.identity.key
+        {
+            return Err(StorageError::OtherPlace { remembered: self.identity.key, wished });
+        }
+        let key = match key::read(&self.paths, &self.identity) {
+            Ok(key) => key,
+            // It may have been moved since we looked where it is.
+            Err(error) => match identity_in(&self.paths.state_directory)? {
+                Some(now) if now != self.identity => key::read(&self.paths, &now)?,
+                _ => return Err(error),
+            },
+        };
+        Ok(&self.key.get_or_init(|| key).0)
+    }
+
+    /// Whether the installation is still the one that was opened, and not forgotten meanwhile.
+    pub(super) fn is_there(&self) -> Result<bool, StorageError> {
+        let now = identity_in(&self.paths.state_directory)?;
+        Ok(now.is_some_and(|now| now.id == self.identity.id))
+    }
+
+    /// Moves the sealing key to another place. At every moment, also when we are killed, one of
+    /// the two has it, and the installation says which. `_lock` is [`Installation::lock_path`].
+    /// Returns why a copy elsewhere could not be removed, if one could not.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written; it is where it was then.
+    pub fn move_key(
+        &self,
+        _lock: &Lock,
+        place: KeyPlace,
+    ) -> Result<Option<StorageError>, StorageError> {
+        key::move_to(&self.paths, place)
+    }
+
+    /// Forgets the installation, its registrations and its key, wherever a copy of that is. Its
+    /// sessions have to be forgotten before. `_lock` is [`Installation::lock_path`]. Returns why
+    /// a copy of the key could not be removed.
+    ///
+    /// # Errors
+    /// Where a file cannot be removed.
+    pub fn forget(&self, _lock: &Lock) -> Result<Vec<StorageError>, StorageError> {
+        durable::remove(&identity::path_in(&self.paths.state_directory))?;
+        durable::remove(&self.selection_path())?;
+        durable::sync_parent(&identity::path_in(&self.paths.state_directory))?;
+        let registrations = self.paths.registrations();
+        for entry in std::fs::read_dir(&registrations).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|ending| ending == "json") {
+                durable::remove(&entry.path())?;
+            }
+        }
+        Ok(key::remove_all(&self.paths, &self.identity.id, Some(self.identity.key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::keychain::KeychainTimeout;
+
+    fn paths(directory: &Path) -> InstallationPaths {
+        InstallationPaths {
+            state_directory: directory.join("state"),
+            data_directory: directory.join("data"),
+            key: KeySettings {
+                place: Some(KeyPlace::File),
+                named_file: None,
+                kernel_stay: None,
+                memory: None,
+                timeout: KeychainTimeout { limit: Duration::from_secs(3), notice: None },
+            },
+        }
+    }
+
+    #[test]
+    fn all_that_create_it_at_once_share_id_and_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = paths(directory.path());
+        let prints: Vec<_> = std::thread::scope(|scope| {
+            let creators: Vec<_> = (0..16)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let installation =
+                            Installation::open_or_create(&paths).unwrap().installation;
+                        installation.sealing_key().unwrap().fingerprint().to_string()
+                    })
+                })
+                .collect();
+            creators.into_iter().map(|creator| creator.join().unwrap()).collect()
+        });
+        assert!(prints.iter().all(|print| *print == prints[0]), "{prints:?}");
+        let keys = std::fs::read_dir(&paths.data_directory).unwrap().count();
+        assert_eq!(keys, 1, "the keys of the losers are removed");
+    }
+
+    #[test]
+    fn a_missing_key_is_an_error_and_never_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = paths(directory.path());
+        let installation = Installation::open_or_create(&paths).unwrap().installation;
+        let KeyHome::File(key) = installation.key_home().unwrap() else {
+            panic!("a key file of our own")
+        };
+        std::fs::remove_file(key).unwrap();
+        let again = Installation::open_or_create(&paths).unwrap().installation;
+        assert!(matches!(again.sealing_key(), Err(StorageError::KeyMissing { .. })));
+    }
+}

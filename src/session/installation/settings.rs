@@ -1,0 +1,55 @@
+//! Where an installation stores things, as the configuration says.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::session::key_place::{KeyHome, KeyPlace};
+use crate::session::keychain::KeychainTimeout;
+use crate::session::sealing_key::KeyMemory;
+
+/// Where an installation stores things.
+#[derive(Clone, Debug)]
+pub struct InstallationPaths {
+    /// Sessions, journals, locks and registrations.
+    pub state_directory: PathBuf,
+    /// Key files, apart from what they open.
+    pub data_directory: PathBuf,
+    pub key: KeySettings,
+}
+
+/// What the configuration says about the sealing key.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// `DD_TOKEN_STORAGE`: where it has to be stored.
+    pub place: Option<KeyPlace>,
+    /// `DD_OAUTH_KEY_FILE`: used instead of any other place, and never created.
+    pub named_file: Option<PathBuf>,
+    /// How long the kernel keeps a key that was read from the keychain; none if it keeps none.
+    pub kernel_stay: Option<Duration>,
+    /// Where this process itself keeps a key that it read from the keychain, if it does.
+    pub memory: Option<KeyMemory>,
+    /// How long to wait for the keychain.
+    pub timeout: KeychainTimeout,
+}
+
+impl InstallationPaths {
+    /// The directory of the session files.
+    pub(super) fn sessions(&self) -> PathBuf {
+        self.state_directory.join("sessions")
+    }
+
+    /// The directory of the registrations.
+    pub(super) fn registrations(&self) -> PathBuf {
+        self.state_directory.join("registrations")
+    }
+
+    /// The place of the sealing key of the installation `id`. A key file is always one of our own.
+    pub(super) fn key_home(&self, id: &str, place: KeyPlace) -> KeyHome {
+        match place {
+            KeyPlace::Keychain => KeyHome::keychain(id, self.key.timeout),
+            KeyPlace::File | KeyPlace::Named => {
+                KeyHome::File(self.data_directory.join(format!("{id}.key")))
+            }
+        }
+    }
+}
