@@ -1,41 +1,12 @@
-//! Where an earlier tool keeps a session, and how it is removed there.
-
-use std::fmt;
-use std::path::PathBuf;
+//! Removes a session where the earlier tool keeps it, unless the tool has changed it meanwhile.
 
 use zeroize::Zeroizing;
 
+use super::earlier::{EarlierSession, LIMIT, Origin};
+use super::error::ImportError;
 use super::shape::{self, Tokens};
-use super::{EarlierSession, ImportError, LIMIT};
 use crate::platform::Privacy;
 use crate::session::{Keychain, KeychainError, durable};
-
-/// A file or an entry of the keychain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    File(PathBuf),
-    Keychain { service: String, account: String },
-}
-
-impl Origin {
-    /// `file` or `keychain`.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::File(_) => "file",
-            Self::Keychain { .. } => "keychain",
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Keychain { service, account } => write!(f, "keychain entry {service} {account}"),
-        }
-    }
-}
 
 /// What a file or entry holds right now.
 struct Content {

@@ -1,7 +1,7 @@
-//! The JSON of earlier tools. The seed writes `accessToken` where pup writes `access_token`, and
-//! both mean the same.
+//! The JSON of earlier tools. datadog-cli writes `accessToken` and pup writes `access_token`; both
+//! mean the same.
 //!
-//! Nothing of what stands there is shown: a parser's own message would repeat it.
+//! Messages never show the content. A parser's own message would, so it is not used.
 
 use std::collections::BTreeMap;
 
@@ -317,14 +317,14 @@ pub fn encoded(text: Zeroizing<Vec<u8>>, utf16: bool) -> Zeroizing<Vec<u8>> {
 mod tests {
     use super::*;
 
-    const SEED: &str = r#"{"accessToken":"a","refreshToken":"r","tokenType":"Bearer",
+    const DATADOG_CLI: &str = r#"{"accessToken":"a","refreshToken":"r","tokenType":"Bearer",
         "expiresIn":3600,"issuedAt":1800000000,"scope":"x y","clientId":"c"}"#;
 
     #[test]
     fn both_ways_to_write_it_mean_the_same() {
         let pup = r#"{"access_token":"a","refresh_token":"r","token_type":"bearer",
             "expires_in":3600,"issued_at":1800000000,"scope":"x y","client_id":"c"}"#;
-        for text in [SEED, pup] {
+        for text in [DATADOG_CLI, pup] {
             let tokens = Tokens::parse(text).unwrap();
             let Access::Held { token, lifetime } = tokens.access else { panic!("a token") };
             assert_eq!(token.expose(), "a");
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn one_part_goes_and_the_others_stay_to_the_letter() {
-        let text = format!(r#"{{"b":  {SEED}, "a": [1,  2.50, 99999999999999999999]}}"#);
+        let text = format!(r#"{{"b":  {DATADOG_CLI}, "a": [1,  2.50, 99999999999999999999]}}"#);
         let left = without(&text, &Part::Member("b".into())).unwrap();
         let left = str::from_utf8(&left).unwrap();
         assert!(left.contains("[1,  2.50, 99999999999999999999]"), "{left}");
@@ -376,7 +376,7 @@ mod tests {
         assert_eq!(names, [Part::Token("a".into()), Part::Token("b".into())]);
         let left = without(&state, &Part::Token("a".into())).unwrap();
         let left = str::from_utf8(&left).unwrap();
-        assert_eq!(part_of(left, &Part::Token("b".into())), Some(SEED));
+        assert_eq!(part_of(left, &Part::Token("b".into())), Some(DATADOG_CLI));
         assert!(without(left, &Part::Token("b".into())).is_none(), "no client is nothing left");
         let with_client = left.replace("null", r#"{"client_id":"c"}"#);
         let left = without(&with_client, &Part::Token("b".into())).unwrap();
@@ -415,10 +415,10 @@ mod tests {
 
     #[test]
     fn an_entry_keeps_its_encoding() {
-        let wide: Vec<_> = SEED.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        for (bytes, is_wide) in [(wide, true), (SEED.as_bytes().to_vec(), false)] {
+        let wide: Vec<_> = DATADOG_CLI.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (bytes, is_wide) in [(wide, true), (DATADOG_CLI.as_bytes().to_vec(), false)] {
             let (text, utf16) = text_of(&bytes).unwrap();
-            assert_eq!((text.as_str(), utf16), (SEED, is_wide));
+            assert_eq!((text.as_str(), utf16), (DATADOG_CLI, is_wide));
             let text = Zeroizing::new(text.as_bytes().to_vec());
             assert_eq!(*encoded(text, utf16), bytes);
         }
