@@ -1,9 +1,10 @@
-//! `dd-oauth list`: all sessions of this installation.
+//! `dd-oauth list` and `dd-oauth use`: the sessions of this installation, and which of them requests mean
+//! that name none.
 
 use serde_json::json;
 
 use super::stdio::print;
-use crate::broker::Context;
+use crate::broker::{self, Context};
 use crate::error::Error;
 use crate::session::{Installation, SessionHead, SessionStore};
 
@@ -43,4 +44,11 @@ pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
 
 fn org_of(head: &SessionHead) -> String {
     head.name.org.as_ref().map_or_else(|| "-".into(), ToString::to_string)
+}
+
+/// Makes one of them the session that requests mean.
+pub fn select(context: &Context<'_>) -> Result<(), Error> {
+    let name = broker::select(context)?;
+    context.terminal.say(&format!("requests that name no site now mean {name}"));
+    Ok(())
 }

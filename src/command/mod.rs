@@ -15,7 +15,6 @@ mod logout;
 mod proxy;
 mod refresh;
 mod sealing_key;
-mod select;
 mod status;
 mod stdio;
 mod worker;
@@ -92,7 +91,7 @@ fn command(
         Some(Verb::Key { action }) => sealing_key::run(&context, &action),
         Some(Verb::Status(flags)) => status::run(&context, &flags),
         Some(Verb::List(flag)) => list::run(&context, flag.json),
-        Some(Verb::Use { .. }) => select::run(&context),
+        Some(Verb::Use { .. }) => list::select(&context),
         Some(Verb::Exec(flags)) => exec::run(&context, &flags),
         Some(Verb::Env(flags)) => env::run(&context, &flags),
         Some(Verb::Refresh) => refresh::run(&context),

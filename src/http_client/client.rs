@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::error::{HttpError, causes};
 use super::roots::named_roots;
+use super::{HttpError, causes};
 use crate::clock::Timestamp;
 use crate::environment::Environment;
 use crate::site::Site;

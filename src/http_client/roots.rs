@@ -2,7 +2,7 @@
 
 use reqwest::Certificate;
 
-use super::error::{HttpError, causes};
+use super::{HttpError, causes};
 use crate::environment::Environment;
 
 /// The certificates that servers are verified with.

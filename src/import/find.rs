@@ -4,10 +4,10 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::ImportError;
 use super::earlier::{
     DATADOG_CLI_CLIENTS, DATADOG_CLI_TOKENS, EarlierSession, LIMIT, Origin, PUP, Tool,
 };
-use super::error::ImportError;
 use super::shape::{self, Client, Part, Shape, Tokens};
 use crate::names::{OrgLabel, SessionName};
 use crate::platform::{EarlierDirectories, Privacy};

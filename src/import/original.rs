@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use super::ImportError;
 use super::earlier::{EarlierSession, LIMIT, Origin};
-use super::error::ImportError;
 use super::shape::{self, Tokens};
 use crate::platform::Privacy;
 use crate::session::{Keychain, KeychainError, durable};

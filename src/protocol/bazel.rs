@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, GetRequest, RequestError, Target, json, url};
+use super::{Answer, GetRequest, RequestError, Target, input, url};
 
 #[derive(Deserialize)]
 struct Wire {
@@ -16,7 +16,7 @@ struct Wire {
 /// If it has no `uri`, or one of a host that is no site's: the specification wants an error for
 /// it, and not an empty answer.
 pub fn parse(bytes: &[u8]) -> Result<GetRequest, RequestError> {
-    let Wire { uri } = json::parse(bytes)?;
+    let Wire { uri } = input::object(bytes)?;
     let bad = |why: &str| RequestError::BadValue { key: "uri", why: why.into() };
     if uri.chars().any(char::is_control) {
         return Err(bad("has a control character"));

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, EraseRequest, Erasure, GetRequest, RequestError, Target, json, url};
+use super::{Answer, EraseRequest, Erasure, GetRequest, RequestError, Target, input, url};
 use crate::site::Site;
 
 /// What docker asks of a helper.
@@ -118,7 +118,7 @@ struct Credentials {
 /// # Errors
 /// If docker's own helpers refuse it.
 pub fn check_store(bytes: &[u8]) -> Result<(), DockerError> {
-    let Credentials { server_url, username } = json::parse(bytes)?;
+    let Credentials { server_url, username } = input::object(bytes)?;
     match (server_url.is_empty(), username.is_empty()) {
         (true, _) => Err(DockerError::NoServerUrl),
         (false, true) => Err(DockerError::NoUsername),

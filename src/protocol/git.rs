@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::line::text;
+use super::input::line_text;
 use super::{Answer, EraseRequest, Erasure, GetRequest, RequestError, Target};
 use crate::secret::AccessToken;
 use crate::site::Site;
@@ -88,7 +88,7 @@ pub fn parse(bytes: &[u8], operation: Operation) -> Result<Option<Request>, Requ
     let mut bearer = false;
     for (position, bytes) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let line = position + 1;
-        let text = text(line, bytes.strip_suffix(b"\n").unwrap_or(bytes))?;
+        let text = line_text(line, bytes.strip_suffix(b"\n").unwrap_or(bytes))?;
         let (key, value) = text.split_once('=').ok_or(RequestError::NotKeyValue { line })?;
         if key == "capability[]" {
             // An empty value clears the list.

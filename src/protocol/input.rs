@@ -2,6 +2,9 @@
 
 use std::io::{self, BufRead};
 
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
 use super::RequestError;
 
 /// Longest line of a request, in bytes, without its line end.
@@ -66,6 +69,39 @@ pub fn read_document(input: &mut impl BufRead) -> Result<Vec<u8>, InputError> {
 pub(super) fn content(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The text of a line, of which no character ends it or does something to a terminal.
+pub(super) fn line_text(line: usize, bytes: &[u8]) -> Result<&str, RequestError> {
+    let bad = |what| Err(RequestError::BadCharacter { line, what });
+    if bytes.contains(&0) {
+        return bad("a NUL byte");
+    }
+    if bytes.contains(&b'\r') {
+        return bad("a carriage return inside");
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.chars().any(|c| c.is_control() && c != '\t') => bad("a control character"),
+        Ok(text) => Ok(text),
+        Err(_) => bad("bytes that are not UTF-8"),
+    }
+}
+
+/// Reads one object. What stands under unknown keys may be anything; a known key that stands twice
+/// is an error.
+pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RequestError> {
+    // serde takes an array of the values for the object too.
+    if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(RequestError::Json { what: "no object", line: 1, column: 1 });
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        let what = match error.classify() {
+            Category::Syntax => "a character that does not belong there",
+            Category::Data => "a key that is missing, doubled, or has a value of another kind",
+            Category::Eof | Category::Io => "its end is missing",
+        };
+        RequestError::Json { what, line: error.line(), column: error.column() }
+    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,6 @@ pub mod docker;
 pub mod format;
 pub mod git;
 pub mod input;
-mod json;
-mod line;
 pub mod native;
 mod url;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::input::content;
-use super::line::text;
+use super::input::line_text;
 use super::{
     Answer, ApiKeysAnswer, EraseRequest, Erasure, Expiry, GetApiKeysRequest, GetRequest, Operation,
     Request, RequestError, StoreApiKeysRequest, StoreRequest, Target, Version,
@@ -49,7 +49,7 @@ pub fn parse(bytes: &[u8], argument: Option<Operation>) -> Result<Request, Reque
         .peekable();
     let first_is_operation = lines.peek().is_some_and(|(_, line)| !line.contains(&b'='));
     let input = match lines.next_if(|_| first_is_operation) {
-        Some((line, bytes)) => Some(parse_operation(text(line, bytes)?)?),
+        Some((line, bytes)) => Some(parse_operation(line_text(line, bytes)?)?),
         None => None,
     };
     let operation = match (argument, input) {
@@ -64,7 +64,7 @@ pub fn parse(bytes: &[u8], argument: Option<Operation>) -> Result<Request, Reque
     };
     let mut fields = Fields::default();
     for (line, bytes) in lines {
-        fields.add(line, text(line, bytes)?)?;
+        fields.add(line, line_text(line, bytes)?)?;
     }
     let version = fields.version()?;
     let target = fields.target()?;
