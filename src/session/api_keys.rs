@@ -1,6 +1,6 @@
 //! The older credentials of Datadog: an API key, and mostly an application key with it. They are
-//! for endpoints that take no bearer token, rest in the same store as sessions, and are sealed
-//! with the same key; each pair in a file of its own:
+//! for endpoints that take no bearer token. They are stored beside the sessions and sealed with the
+//! same sealing key, each pair in a file of its own:
 //!
 //! ```text
 //! dd-oauth keys 1\n
@@ -27,7 +27,7 @@ use crate::site::{Site, SiteName};
 
 const KIND: Kind = Kind { magic: "dd-oauth keys ", format: 1, no_such: "is not a file of keys" };
 const LIMIT: u64 = 64 * 1024;
-/// The ending of the file of a pair.
+/// The file of a pair ends in this.
 pub(super) const API_KEYS_ENDING: &str = "keys";
 
 /// An API key, and the application key that goes with it.
@@ -55,7 +55,7 @@ struct Body {
     app_key: Option<String>,
 }
 
-/// The key pairs of one installation.
+/// The API keys of one installation.
 pub struct ApiKeyStore<'a> {
     installation: &'a Installation,
 }
@@ -99,7 +99,7 @@ impl<'a> ApiKeyStore<'a> {
             if path.extension().is_some_and(|ending| ending == API_KEYS_ENDING) {
                 match Self::name_of(&path) {
                     Ok(name) => names.extend(name),
-                    // It cannot be told whose it is, and it keeps no other from being found.
+                    // Nobody knows whose it is, and the others can still be found.
                     Err(StorageError::Corrupt { .. } | StorageError::Newer { .. }) => {}
                     Err(error) => return Err(error),
                 }
@@ -125,12 +125,11 @@ impl<'a> ApiKeyStore<'a> {
         read(&bytes, &path, name, self.installation.sealing_key()?).map(Some)
     }
 
-    /// Writes a pair, for good or not at all. `lock` is [`super::SessionStore::lock_path`]: a pair and
-    /// its session are replaced by way of the same temporary name.
+    /// Writes a pair completely or not at all. `lock` is [`super::SessionStore::lock_path`], because
+    /// a pair and its session are replaced through the same temporary name.
     ///
     /// # Errors
-    /// Where it cannot be written. Where the installation was forgotten meanwhile: nothing is left
-    /// then.
+    /// If it cannot be written, or the installation was forgotten meanwhile. Nothing is left then.
     pub fn save(&self, lock: &Lock, pair: &ApiKeys) -> Result<(), StorageError> {
         durable::replace(&self.path(&pair.name), &write(pair, self.installation.sealing_key()?)?)?;
         if self.installation.is_there()? {

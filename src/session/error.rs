@@ -72,7 +72,7 @@ impl StorageError {
         }
     }
 
-    /// Whether the same write may succeed once somebody has made room or mended the disk.
+    /// Whether the same write may succeed after somebody frees space or repairs the disk.
     #[must_use]
     pub fn is_io(&self) -> bool {
         matches!(self, Self::Io { .. })
@@ -91,7 +91,7 @@ fn way_out(tried: &str, source: &KeychainError) -> &'static str {
     }
 }
 
-/// Makes an [`StorageError::Io`] out of what an operation on `path` returned.
+/// Makes a [`StorageError::Io`] from the error of an operation on `path`.
 pub(super) fn io_error<'a>(
     tried: &'static str,
     path: &'a Path,

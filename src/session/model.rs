@@ -37,11 +37,11 @@ impl Generation {
 #[derive(Clone, Debug)]
 pub struct Session {
     pub name: SessionName,
-    /// The UUID of the organization, where the login told it.
+    /// The UUID of the organization, if the login returned it.
     pub org_uuid: Option<OrgUuid>,
-    /// What the organization calls itself, where the login told it; the label may be another.
+    /// The organization's own name, if the login returned it. It may differ from the label.
     pub org_name: Option<OrgLabel>,
-    /// The site that the login was asked for, where it came back from another one.
+    /// The site that the login was requested for, if the browser came back from another one.
     pub asked_site: Option<Site>,
     /// The customer's own web host that the login went through.
     pub vanity_host: Option<String>,
@@ -68,11 +68,11 @@ pub enum Access {
 pub enum Renewal {
     /// With a refresh token, which only this client may present.
     Possible { client_id: ClientId, refresh_token: RefreshToken },
-    /// Not at all: it was stored without a refresh token.
+    /// It was stored without a refresh token.
     Impossible,
 }
 
-/// From when until when an access token is good.
+/// When an access token is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     /// Before the request for it was sent.
@@ -80,14 +80,14 @@ pub struct Lifetime {
     pub expires: Timestamp,
 }
 
-/// What a token is taken to live where the server does not say, or says something absurd.
+/// The lifetime of a token if the server does not say it, or says something absurd.
 const ASSUMED_LIFETIME: Duration = Duration::from_mins(15);
-/// No access token lives longer; a server that says so is not believed.
+/// No access token lives longer, whatever the server says.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(8784);
 
 impl Lifetime {
-    /// Of a token that was asked for at `issued` and lives for `seconds`, as far as the server
-    /// said so: a missing, unreadable, zero, negative or absurd number counts as 15 minutes.
+    /// Of a token that was requested at `issued` and lives for `seconds`. A missing, unreadable,
+    /// zero, negative or absurd number counts as 15 minutes.
     #[must_use]
     pub fn starting(issued: Timestamp, seconds: Option<i64>) -> Self {
         let span = seconds
@@ -98,8 +98,8 @@ impl Lifetime {
         Self { issued, expires: issued.plus(span) }
     }
 
-    /// Of a token that was taken over at `issued` and is said to expire at `expires`; an absurd
-    /// moment counts as one in 15 minutes.
+    /// Of a token that was taken over at `issued` and expires at `expires`. An absurd time counts as
+    /// 15 minutes after `issued`.
     #[must_use]
     pub fn until(issued: Timestamp, expires: Timestamp) -> Self {
         if expires > issued && expires.since(issued) <= LONGEST_LIFETIME {

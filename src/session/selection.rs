@@ -22,7 +22,7 @@ pub enum Choice {
     Session(SessionName, Fit),
     /// None of them.
     None,
-    /// The request fits several, and has to say more.
+    /// The request fits several and has to be more specific.
     Several(Vec<SessionName>),
 }
 
@@ -35,7 +35,7 @@ pub enum Fit {
     Only,
     /// `dd-oauth use` chose it.
     Selected,
-    /// It is the one of its site that is kept without an organization.
+    /// It is the one of its site that is stored without an organization.
     WithoutOrg,
 }
 
@@ -50,8 +50,8 @@ impl fmt::Display for Fit {
     }
 }
 
-/// Chooses among what fits the site: what is selected with `dd-oauth use`, else what has no
-/// organization at a site that was named, else the only one there is.
+/// Chooses among the names that fit the site: the one that `dd-oauth use` selected, then the one
+/// without an organization if the request names a site, then the only one.
 pub(super) fn choose_among(
     installation: &Installation,
     mut fitting: Vec<SessionName>,

@@ -34,12 +34,11 @@ impl<'a> SessionStore<'a> {
         Self { installation }
     }
 
-    /// Chooses the session for a request that named `site` and `org`, or left them out: then the
-    /// one selected with `dd-oauth use` counts, else the one without an organization at a site that
-    /// was named, else the only one there is.
+    /// Chooses the session for a request that names `site` and `org`, or leaves them out. If several
+    /// fit, [`choose_among`] decides.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// If the store cannot be read.
     pub fn choose(
         &self,
         site: Option<&SiteName>,
@@ -99,7 +98,7 @@ impl<'a> SessionStore<'a> {
             };
             match self.name_of_file(stem) {
                 Ok(name) => names.extend(name),
-                // It cannot be told whose it is, and it keeps no other from answering.
+                // Nobody knows whose it is, and the others can still answer.
                 Err(StorageError::Corrupt { .. } | StorageError::Newer { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -118,8 +117,8 @@ impl<'a> SessionStore<'a> {
         bytes.map(|bytes| file::read_head(&bytes, &path)).transpose()
     }
 
-    /// The session whose files have this stem. A label too long for a file name stands in the
-    /// head alone.
+    /// The session whose files have this stem. A label that is too long for a file name is only in
+    /// the head.
     ///
     /// # Errors
     /// Where the file is damaged or cannot be read.
@@ -168,8 +167,8 @@ impl<'a> SessionStore<'a> {
         Err(StorageError::Forgotten)
     }
 
-    /// Forgets a session with all that was written about it. Its lock files stay: deleting a lock
-    /// would let two in.
+    /// Forgets a session with all that was written about it. Its lock files stay, because two
+    /// processes could hold a lock that was deleted.
     ///
     /// # Errors
     /// Where something cannot be removed.
@@ -180,7 +179,7 @@ impl<'a> SessionStore<'a> {
         durable::sync_parent(&self.path(name, "session"))
     }
 
-    /// Removes what belongs to no session that can be named: damaged files, and what a kill left.
+    /// Removes files that belong to no session: damaged ones, and those that a killed process left.
     ///
     /// # Errors
     /// Where something cannot be removed.

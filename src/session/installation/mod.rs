@@ -33,7 +33,7 @@ pub struct Installation {
 /// An installation that was opened or created.
 pub struct Opened {
     pub installation: Installation,
-    /// Why a new key had to go into a file though nobody chose that.
+    /// Why a new key went into a file although nobody chose that.
     pub fell_back: Option<KeychainError>,
 }
 
@@ -49,8 +49,8 @@ impl Installation {
         Ok(Some(Self { paths: paths.clone(), identity, key: OnceCell::new() }))
     }
 
-    /// Opens the installation, or creates it with a new id and key. Of several that create it at
-    /// once, all end up with the same one.
+    /// Opens the installation, or creates it with a new id and key. Processes that create it at the
+    /// same time get the same one.
     ///
     /// # Errors
     /// As [`Installation::open`], and where something cannot be written.
@@ -121,7 +121,7 @@ impl Installation {
     /// Where the sealing key is stored.
     ///
     /// # Errors
-    /// Where it is in a file that `DD_OAUTH_KEY_FILE` named once, and names no longer.
+    /// If it is in a file that `DD_OAUTH_KEY_FILE` named once and does not name now.
     pub fn key_home(&self) -> Result<KeyHome, StorageError> {
         key::home_of(&self.paths, &self.identity)
     }
@@ -132,7 +132,8 @@ impl Installation {
         key::is_in_kernel(&self.paths, &self.identity)
     }
 
-    /// The same for one who only looks: no copy of the key is put into the kernel.
+    /// The same installation for a command that changes nothing: it puts no copy of the key into
+    /// the kernel.
     #[must_use]
     pub fn without_new_copies(mut self) -> Self {
         let copy = self.has_copy_in_kernel();
@@ -140,7 +141,7 @@ impl Installation {
         self
     }
 
-    /// The key, to be handed to a process that goes on with our work.
+    /// The key for a process that continues our work.
     ///
     /// # Errors
     /// As when a session is opened.
@@ -148,7 +149,7 @@ impl Installation {
         Ok(Zeroizing::new(*self.sealing_key()?.expose()))
     }
 
-    /// Takes over a key that was handed on, so that it need not be read; another one is ignored.
+    /// Takes over a key that was handed on, so that it need not be read. A wrong key is ignored.
     pub fn take_key(&self, handed_on: Zeroizing<[u8; 32]>) {
         let key = SealingKey::new(handed_on);
         if self.identity.has(&key) {
@@ -156,7 +157,7 @@ impl Installation {
         }
     }
 
-    /// Where the key came from; nothing as long as it was not needed.
+    /// Where the key came from, if it was needed.
     #[must_use]
     pub fn key_origin(&self) -> Option<KeyOrigin> {
         self.key.get().map(|(_, origin)| *origin)
@@ -192,12 +193,12 @@ impl Installation {
         Ok(now.is_some_and(|now| now.id == self.identity.id))
     }
 
-    /// Moves the sealing key to another place. At every moment, also when we are killed, one of
-    /// the two has it, and the installation says which. `_lock` is [`Installation::lock_path`].
-    /// Returns why a copy elsewhere could not be removed, if one could not.
+    /// Moves the sealing key to another place. Even if we are killed, one of the two places has it,
+    /// and the installation says which. `_lock` is [`Installation::lock_path`]. Returns why a copy
+    /// elsewhere could not be removed, if one could not.
     ///
     /// # Errors
-    /// Where it cannot be read or written; it is where it was then.
+    /// If it cannot be read or written. It stays where it was then.
     pub fn move_key(
         &self,
         _lock: &Lock,
@@ -206,12 +207,12 @@ impl Installation {
         key::move_to(&self.paths, place)
     }
 
-    /// Forgets the installation, its registrations and its key, wherever a copy of that is. Its
-    /// sessions have to be forgotten before. `_lock` is [`Installation::lock_path`]. Returns why
-    /// a copy of the key could not be removed.
+    /// Forgets the installation, its registrations and all copies of its key. The caller forgets its
+    /// sessions first. `_lock` is [`Installation::lock_path`]. Returns why a copy of the key could
+    /// not be removed.
     ///
     /// # Errors
-    /// Where a file cannot be removed.
+    /// If a file cannot be removed.
     pub fn forget(&self, _lock: &Lock) -> Result<Vec<StorageError>, StorageError> {
         durable::remove(&identity::path_in(&self.paths.state_directory))?;
         durable::remove(&self.selection_path())?;
