@@ -50,8 +50,8 @@ impl fmt::Display for Fit {
     }
 }
 
-/// Chooses among the names that fit the site: the one that `dd-oauth use` selected, then the one
-/// without an organization if the request names a site, then the only one.
+/// Chooses among the names that fit the site. If several fit, it is the one that `dd-oauth use`
+/// selected, then the one without an organization if the request names a site.
 pub(super) fn choose_among(
     installation: &Installation,
     mut fitting: Vec<SessionName>,

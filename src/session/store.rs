@@ -35,7 +35,8 @@ impl<'a> SessionStore<'a> {
     }
 
     /// Chooses the session for a request that names `site` and `org`, or leaves them out. If several
-    /// fit, [`choose_among`] decides.
+    /// fit, it is the one that `dd-oauth use` selected, then the one without an organization if the
+    /// request names a site.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -255,7 +256,7 @@ impl<'a> SessionStore<'a> {
     /// What `dd-oauth use` selected.
     ///
     /// # Errors
-    /// As [`selection::selected`].
+    /// If the file cannot be read. A file that cannot be understood selects nothing.
     pub fn selected(&self) -> Result<Option<SessionName>, StorageError> {
         selection::selected(self.installation)
     }
@@ -264,7 +265,7 @@ impl<'a> SessionStore<'a> {
     /// [`SessionStore::selection_lock_path`].
     ///
     /// # Errors
-    /// As [`selection::select`].
+    /// If the file cannot be written.
     pub fn select(&self, lock: &Lock, name: &SessionName) -> Result<(), StorageError> {
         selection::select(self.installation, lock, name)
     }

@@ -56,7 +56,7 @@ pub fn write(home: &KeyHome, written: &WrittenKey) -> Result<(), StorageError> {
     }
 }
 
-/// Removes a key that [`write()`] wrote; a missing one is fine, a named one stays.
+/// Removes a key that [`write()`] wrote. A missing key is fine; a named one stays.
 pub fn remove(home: &KeyHome) -> Result<(), StorageError> {
     match home {
         KeyHome::Keychain { id, keychain } => {
