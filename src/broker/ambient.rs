@@ -56,13 +56,7 @@ pub(super) fn answer_from_ambient(
     if let Some(demand) = request.min_ttl {
         return Err(BrokerError::UnknownLife { variable: source.0, demand });
     }
-    let answer = Answer {
-        access_token: token,
-        expires: None,
-        site: site.to_string(),
-        api_url: site.api_url(),
-        org,
-    };
+    let answer = Answer { access_token: token, expires: None, site, org };
     Ok(Some((answer, source)))
 }
 

@@ -30,8 +30,7 @@ pub fn get_api_keys(context: &Context<'_>, target: &Target) -> Result<ApiKeysAns
     let Some(ApiKeys { name, api_key, app_key }) = found else {
         return Err(missing(&wanted.site_of_new_session(&installation)?));
     };
-    let (site, api_url) = (name.site.to_string(), name.site.api_url());
-    Ok(ApiKeysAnswer { api_key, app_key, site, api_url, org: name.org })
+    Ok(ApiKeysAnswer { api_key, app_key, site: name.site, org: name.org })
 }
 
 /// Stores API keys, in the place of those that `request` means, or as new ones.

@@ -140,8 +140,7 @@ fn answer(
     let answer = Answer {
         access_token: token,
         expires: Some(lifetime.expires),
-        site: session.name.site.to_string(),
-        api_url: session.name.site.api_url(),
+        site: session.name.site,
         org: session.name.org,
     };
     Ok(Found { answer, origin: Origin::Session(lifetime), renewal: None })

@@ -24,7 +24,8 @@ pub fn run(context: &Context<'_>, flags: &EnvFlags) -> Result<(), Error> {
     let found = broker::get_to_keep(context, &request)?;
     let answer = &found.answer;
     let token = answer.access_token.expose();
-    let mut variables = Variables::of(answer, &flags.variables.names, &answer.api_url, token);
+    let mut variables =
+        Variables::of(answer, &flags.variables.names, &answer.site.api_url(), token);
     // Files and runners hand the variables on to where there is no session, and there the token
     // is one from outside.
     if matches!(flags.shell, Shell::Sh | Shell::Fish | Shell::Powershell) {

@@ -8,7 +8,7 @@ use crate::error::{Error, ExecError};
 use crate::platform::{self, FileSizeLimit};
 use crate::protocol::{GetRequest, Target};
 use crate::proxy::{self, Launched};
-use crate::site::{Site, SiteName};
+use crate::site::SiteName;
 use crate::variables::Variables;
 
 /// Returns only where the program could not be started.
@@ -36,10 +36,10 @@ fn prepare(context: &Context<'_>, flags: &ExecFlags, command: &mut Command) -> R
         variables
     } else {
         let token = answer.access_token.expose();
-        Variables::of(answer, names, &answer.api_url, token).marked(found.origin)
+        Variables::of(answer, names, &answer.site.api_url(), token).marked(found.origin)
     };
     if flags.with_keys {
-        let site = SiteName::Site(Site::parse(&answer.site)?);
+        let site = SiteName::Site(answer.site.clone());
         let target = Target { site: Some(site), org: answer.org.clone() };
         variables.add_keys(&broker::get_api_keys(context, &target)?);
     }

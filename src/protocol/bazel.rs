@@ -78,8 +78,7 @@ mod tests {
         let answer = Answer {
             access_token: Secret::parse("token".to_string()).unwrap(),
             expires: Some(Timestamp::from_millis(1_800_000_000_999)),
-            site: "datadoghq.eu".into(),
-            api_url: "https://api.datadoghq.eu".into(),
+            site: Site::parse("datadoghq.eu").unwrap(),
             org: None,
         };
         assert_eq!(

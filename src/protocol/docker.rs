@@ -188,8 +188,7 @@ mod tests {
         let answer = Answer {
             access_token: Secret::parse("to\"ken".to_string()).unwrap(),
             expires: Some(Timestamp::from_seconds(0)),
-            site: "datadoghq.eu".into(),
-            api_url: "https://api.datadoghq.eu".into(),
+            site: Site::parse("datadoghq.eu").unwrap(),
             org: None,
         };
         let server = parse_server(b"api.datadoghq.eu\n").unwrap();

@@ -40,14 +40,14 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::names::OrgLabel;
     use crate::secret::Secret;
+    use crate::site::Site;
 
     #[test]
     fn each_form_is_written_to_the_byte() {
         let answer = Answer {
             access_token: Secret::parse("token".to_string()).unwrap(),
             expires: Some(Timestamp::from_seconds(1_800_000_000)),
-            site: "datadoghq.eu".into(),
-            api_url: "https://api.datadoghq.eu".into(),
+            site: Site::parse("datadoghq.eu").unwrap(),
             org: OrgLabel::parse("\"Acme\" \\ Ä"),
         };
         assert_eq!(render(&answer, Format::Token, None), "token\n");

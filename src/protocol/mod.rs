@@ -173,9 +173,7 @@ pub struct StoreApiKeysRequest {
 pub struct ApiKeysAnswer {
     pub api_key: ApiKey,
     pub app_key: Option<ApplicationKey>,
-    /// The value of `DD_SITE`.
-    pub site: String,
-    pub api_url: String,
+    pub site: Site,
     pub org: Option<OrgLabel>,
 }
 
@@ -185,9 +183,7 @@ pub struct Answer {
     pub access_token: AccessToken,
     /// Not known of a token that came from outside.
     pub expires: Option<Timestamp>,
-    /// The value of `DD_SITE`.
-    pub site: String,
-    pub api_url: String,
+    pub site: Site,
     pub org: Option<OrgLabel>,
 }
 

@@ -101,8 +101,8 @@ pub fn render_api_keys(answer: &ApiKeysAnswer, version: Option<Version>) -> Stri
     if let Some(app_key) = &answer.app_key {
         line("app_key", app_key.expose());
     }
-    line("site", &answer.site);
-    line("api_url", &answer.api_url);
+    line("site", &answer.site.to_string());
+    line("api_url", &answer.site.api_url());
     if let Some(org) = &answer.org {
         line("org", &org.to_string());
     }
@@ -137,8 +137,8 @@ pub(super) fn fields(
         Some(("access_token", answer.access_token.expose().into())),
         Some(("token_type", "Bearer".into())),
         answer.expires.map(|expires| ("expires_at", expires.seconds().to_string().into())),
-        Some(("site", (&answer.site).into())),
-        Some(("api_url", (&answer.api_url).into())),
+        Some(("site", answer.site.to_string().into())),
+        Some(("api_url", answer.site.api_url().into())),
         answer.org.as_ref().map(|org| ("org", org.to_string().into())),
     ]
     .into_iter()
@@ -282,6 +282,7 @@ fn bad(key: &'static str, why: impl std::fmt::Display) -> RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::Site;
 
     fn get(text: &str) -> GetRequest {
         match parse(text.as_bytes(), None) {
@@ -385,8 +386,7 @@ mod tests {
         let answer = Answer {
             access_token: Secret::parse("-token".to_string()).unwrap(),
             expires: Some(Timestamp::from_millis(1_800_000_000_999)),
-            site: "datadoghq.eu".into(),
-            api_url: "https://api.datadoghq.eu".into(),
+            site: Site::parse("datadoghq.eu").unwrap(),
             org: OrgLabel::parse("Acme Inc."),
         };
         let text = "access_token=-token\ntoken_type=Bearer\nexpires_at=1800000000\n\

@@ -12,7 +12,7 @@ use crate::error::{Error, ExecError};
 use crate::platform::{self, Sidecar};
 use crate::protocol::{Answer, Target};
 use crate::secret::{MAX_TOKEN_BYTES, Secret, hex};
-use crate::site::Site;
+use crate::site::SiteName;
 
 /// What tells the process that launched a proxy that it serves.
 const READY: &[u8] = b"ready\n";
@@ -34,7 +34,8 @@ pub fn launch(answer: &Answer, config: &Config) -> Result<Launched, Error> {
     let credential = random_credential()?;
     let listener = listen().map_err(failed)?;
     let url = format!("http://{}", listener.local_addr().map_err(failed)?);
-    let mut arguments = vec![OsStr::new("--site"), OsStr::new(&answer.site)];
+    let site = answer.site.to_string();
+    let mut arguments = vec![OsStr::new("--site"), OsStr::new(&site)];
     let org = answer.org.as_ref().map(ToString::to_string);
     if let Some(org) = &org {
         arguments.extend([OsStr::new("--org"), OsStr::new(org)]);
@@ -45,18 +46,17 @@ pub fn launch(answer: &Answer, config: &Config) -> Result<Launched, Error> {
         Sidecar::Started => {}
         Sidecar::Impossible(listener) => {
             let service = Service {
-                site: Site::parse(&answer.site)?,
-                target: Target { site: config_site(answer)?, org: answer.org.clone() },
+                site: answer.site.clone(),
+                target: Target {
+                    site: Some(SiteName::Site(answer.site.clone())),
+                    org: answer.org.clone(),
+                },
                 credential: credential.clone(),
             };
             serve_on_thread(listener, service, config.clone()).map_err(failed)?;
         }
     }
     Ok(Launched { url, credential })
-}
-
-fn config_site(answer: &Answer) -> Result<Option<crate::site::SiteName>, Error> {
-    Ok(Some(crate::site::SiteName::Site(Site::parse(&answer.site)?)))
 }
 
 /// Serves beside the program, in the process that waits for its end.

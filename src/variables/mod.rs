@@ -70,7 +70,7 @@ impl Variables {
                 variables.set(name, secret);
             }
         }
-        variables.set("DD_SITE", &answer.site);
+        variables.set("DD_SITE", &answer.site.to_string());
         variables.set("DD_HOST", url);
         if let Some(org) = &answer.org {
             variables.set("DD_ORG", &org.to_string());

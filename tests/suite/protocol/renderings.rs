@@ -38,8 +38,7 @@ prop_compose! {
         Answer {
             access_token: AccessToken::parse(token).unwrap(),
             expires: Some(Timestamp::from_seconds(expires)),
-            site: site.to_string(),
-            api_url: site.api_url(),
+            site,
             org: org.and_then(|org| OrgLabel::parse(&org)),
         }
     }
@@ -83,7 +82,7 @@ proptest! {
         else { panic!("{text}") };
         prop_assert!(stored.access_token.matches(&answer.access_token));
         prop_assert_eq!(stored.expiry, answer.expires.map_or(Expiry::Unknown, Expiry::At));
-        let site = Some(SiteName::parse(&answer.site).unwrap());
+        let site = Some(SiteName::Site(answer.site.clone()));
         prop_assert_eq!(stored.target, Target { site, org: answer.org });
     }
 
@@ -112,11 +111,12 @@ proptest! {
         let form = if bearer { git::Form::Bearer } else {
             git::Form::Password { username: Some(name) }
         };
-        let (protocol, host) = answer.api_url.split_once("://").unwrap();
+        let api_url = answer.site.api_url();
+        let (protocol, host) = api_url.split_once("://").unwrap();
         let told = git::render(&answer, &form);
         let back = format!("protocol={protocol}\nhost={host}\n{told}");
         let request = git::parse(back.as_bytes(), git::Operation::Erase).unwrap().unwrap();
-        prop_assert_eq!(request.site.to_string(), answer.site);
+        prop_assert_eq!(&request.site, &answer.site);
         prop_assert_eq!(&request.form, &form);
         let Some(Erasure::AccessToken(rejected)) = request.erase().map(|erase| erase.what)
         else { panic!("{told}") };
@@ -125,13 +125,13 @@ proptest! {
 
     #[test]
     fn what_docker_is_told_it_can_hand_back(answer in answers()) {
-        let server = docker::parse_server(answer.api_url.as_bytes()).unwrap();
+        let server = docker::parse_server(answer.site.api_url().as_bytes()).unwrap();
         let told = docker::render(&answer, &server);
         prop_assert_eq!(docker::check_store(told.as_bytes()), Ok(()));
         let credentials: Value = serde_json::from_str(&told).unwrap();
         prop_assert_eq!(&credentials["Secret"], answer.access_token.expose());
         let again = docker::parse_server(credentials["ServerURL"].as_str().unwrap().as_bytes());
-        prop_assert_eq!(again.unwrap().site.unwrap().to_string(), answer.site);
+        prop_assert_eq!(again.unwrap().site.unwrap(), answer.site);
     }
 
     #[test]
@@ -142,8 +142,8 @@ proptest! {
         let expires = humantime::parse_rfc3339(told["expires"].as_str().unwrap()).unwrap();
         let seconds = u64::try_from(answer.expires.unwrap().seconds()).unwrap();
         prop_assert_eq!(expires, UNIX_EPOCH + Duration::from_secs(seconds));
-        let request = bazel::parse(format!(r#"{{"uri":"{}/x"}}"#, answer.api_url).as_bytes());
-        let site = Site::parse(&answer.site).unwrap();
+        let request = bazel::parse(format!(r#"{{"uri":"{}/x"}}"#, answer.site.api_url()).as_bytes());
+        let site = answer.site.clone();
         prop_assert_eq!(request.unwrap().target, Target::at(site));
     }
 
@@ -187,8 +187,7 @@ fn bazels_request_and_answer_conform_to_their_schemas() {
     let answer = Answer {
         access_token: AccessToken::parse("token".to_string()).unwrap(),
         expires: Some(Timestamp::from_seconds(1_800_000_000)),
-        site: "datadoghq.eu".into(),
-        api_url: "https://api.datadoghq.eu".into(),
+        site: Site::parse("datadoghq.eu").unwrap(),
         org: None,
     };
     conforms(&bazel::render(&answer), "get-credentials-response.schema.json");
