@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::config::Setting;
 use crate::names::{OrgLabel, SessionName};
 use crate::protocol::Target;
-use crate::session::{Choice, Installation, SessionStore, StorageError};
+use crate::session::{Choice, Installation, SessionStore, StorageError, selection};
 use crate::site::{self, Site, SiteError, SiteName};
 
 use super::locking::hold_to_write;
@@ -43,7 +43,7 @@ impl Wanted {
         &self,
         installation: &Installation,
     ) -> Result<SiteName, StorageError> {
-        let selected = || SessionStore::of(installation).selected();
+        let selected = || selection::selected(installation);
         let site = match &self.site {
             Some(site) => Some(site.clone()),
             None => selected()?.map(|name| SiteName::Site(name.site)),
@@ -118,9 +118,8 @@ pub fn chosen(
 pub fn select(context: &Context<'_>) -> Result<SessionName, BrokerError> {
     let installation = context.installation()?.ok_or_else(|| not_logged_in(context))?;
     let name = chosen(context, &installation)?.ok_or_else(|| not_logged_in(context))?;
-    let store = SessionStore::of(&installation);
-    let lock = hold_to_write(context, &store.selection_lock_path(), "use")?;
-    store.select(&lock, &name)?;
+    let lock = hold_to_write(context, &selection::lock_path(&installation), "use")?;
+    selection::select(&installation, &lock, &name)?;
     Ok(name)
 }
 

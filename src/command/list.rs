@@ -6,14 +6,14 @@ use serde_json::json;
 use super::stdio::print;
 use crate::broker::{self, Context};
 use crate::error::Error;
-use crate::session::{Installation, SessionHead, SessionStore};
+use crate::session::{Installation, SessionHead, SessionStore, selection};
 
 pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
     let mut heads = Vec::new();
     let mut selected = None;
     if let Some(installation) = Installation::open(&context.config.paths)? {
         let store = SessionStore::of(&installation);
-        selected = store.selected()?;
+        selected = selection::selected(&installation)?;
         for name in store.names()? {
             heads.extend(store.head(&name)?);
         }

@@ -7,7 +7,9 @@ use crate::broker::{self, AmbientToken, Context, Freshness, Standing};
 use crate::cli::StatusFlags;
 use crate::config::Source;
 use crate::error::Error;
-use crate::session::{Access, Installation, KeyHome, KeyPlace, Renewal, Session, SessionStore};
+use crate::session::{
+    Access, Installation, KeyHome, KeyPlace, Renewal, Session, SessionStore, selection,
+};
 
 /// Everything that is shown.
 struct Status {
@@ -39,7 +41,7 @@ pub fn run(context: &Context<'_>, flags: &StatusFlags) -> Result<(), Error> {
     };
     let chosen_by = match &context.config.site {
         Some(setting) => setting.source.to_string(),
-        None if SessionStore::of(&installation).selected()?.as_ref() == Some(&name) => {
+        None if selection::selected(&installation)?.as_ref() == Some(&name) => {
             "dd-oauth use".into()
         }
         None => Source::Default.to_string(),

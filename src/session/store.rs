@@ -10,7 +10,7 @@ use super::installation::Installation;
 use super::journal::Journal;
 use super::login_outcome::LoginOutcome;
 use super::model::Session;
-use super::selection::{self, Choice, Fit, choose_among};
+use super::selection::{Choice, Fit, choose_among};
 use crate::lock::Lock;
 use crate::names::{OrgLabel, SessionName};
 use crate::platform::{self, Privacy};
@@ -251,29 +251,6 @@ impl<'a> SessionStore<'a> {
     ) -> Result<(), StorageError> {
         let json = serde_json::to_vec(outcome).expect("an outcome is plain data");
         durable::replace(&self.path(name, "login.outcome"), &json)
-    }
-
-    /// What `dd-oauth use` selected.
-    ///
-    /// # Errors
-    /// If the file cannot be read. A file that cannot be understood selects nothing.
-    pub fn selected(&self) -> Result<Option<SessionName>, StorageError> {
-        selection::selected(self.installation)
-    }
-
-    /// Selects the session for requests that name none. `lock` is
-    /// [`SessionStore::selection_lock_path`].
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn select(&self, lock: &Lock, name: &SessionName) -> Result<(), StorageError> {
-        selection::select(self.installation, lock, name)
-    }
-
-    /// The lock of [`SessionStore::select`].
-    #[must_use]
-    pub fn selection_lock_path(&self) -> PathBuf {
-        selection::lock_path(self.installation)
     }
 
     fn path(&self, name: &SessionName, ending: &str) -> PathBuf {
