@@ -10,4 +10,5 @@ mod dependencies;
 // Its counts are those of the release build.
 #[cfg(not(debug_assertions))]
 mod guard;
+mod warm_get;
 mod windows;
