@@ -57,6 +57,6 @@ fn a_path_of_a_module_that_is_gone_is_noticed() {
     let good = |mangled| exists(&segments(mangled));
     assert!(good("6broker3get11get_renewedE") && good("5clock9TimestampE") && good("4main"));
     assert!(good("8terminal8Terminal5traceE"));
-    assert!(!good("6broker6choice6WantedE") && !good("3cli5gone4item"));
+    assert!(!good("6broker6choice6WantedE") && !good("3cli4gone4item"));
     assert_eq!(segments("3keys_1__NtB"), ["key"]);
 }
