@@ -2,9 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use super::encoding::decoded;
+use super::object::Object;
 use super::roots::named_roots;
 use super::{HttpError, causes};
 use crate::clock::Timestamp;
@@ -15,8 +18,13 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 /// Shorter than servers keep a connection that is not used.
 const POOL_LIMIT: Duration = Duration::from_secs(15);
-/// A token response is two tokens and a few words; whatever is longer is not one.
-pub const BODY_LIMIT: usize = 32 * 1024;
+/// A token response is two tokens, a few words, and perhaps an ID token of many claims; whatever is
+/// longer is not one. Counted after decoding.
+const BODY_LIMIT: usize = 256 * 1024;
+/// Where a body begins, so that few copies of it are left behind.
+const USUAL_BODY: usize = 32 * 1024;
+/// curl takes as many, and each of them is a line.
+const MOST_HEADERS: usize = 1024;
 
 /// An HTTP client for one site.
 pub struct Http {
@@ -37,13 +45,14 @@ impl Reply {
     /// The body as a JSON object. (Serde by itself takes an array for the fields in their order.)
     #[must_use]
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
-        if self.may_be_object() { serde_json::from_slice(&self.body).ok() } else { None }
+        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body).trim_ascii_start();
+        if body.starts_with(b"{") { serde_json::from_slice(body).ok() } else { None }
     }
 
-    /// Whether the body begins as a JSON object does.
+    /// The body as an object that is read leniently.
     #[must_use]
-    pub fn may_be_object(&self) -> bool {
-        self.body.trim_ascii_start().starts_with(b"{")
+    pub fn object(&self) -> Option<Object<'_>> {
+        Object::read(&self.body)
     }
 }
 
@@ -55,9 +64,24 @@ impl Http {
     /// # Errors
     /// If the roots that the environment names cannot be read.
     pub fn for_site(site: &Site, environment: &Environment) -> Result<Self, HttpError> {
+        Self::within(REQUEST_LIMIT, site, environment)
+    }
+
+    /// The same, with `limit` for each request and its whole reply.
+    ///
+    /// # Errors
+    /// As [`Http::for_site`].
+    pub fn within(
+        limit: Duration,
+        site: &Site,
+        environment: &Environment,
+    ) -> Result<Self, HttpError> {
+        let identity =
+            HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
         let builder = builder_for(site, environment)?
             .user_agent(concat!("dd-oauth/", env!("CARGO_PKG_VERSION")))
-            .timeout(REQUEST_LIMIT)
+            .timeout(limit)
+            .default_headers(identity)
             .pool_max_idle_per_host(0);
         let client = builder.build().map_err(|error| HttpError::Setup(causes(&error)))?;
         Ok(Self { client })
@@ -81,17 +105,46 @@ impl Http {
             }
         };
         let mut response = self.client.execute(request).await.map_err(failed)?;
-        let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                return Err(HttpError::TooLong { host, limit: BODY_LIMIT });
+        let mut body = Zeroizing::new(Vec::with_capacity(USUAL_BODY));
+        let mut cut_short = None;
+        loop {
+            match response.chunk().await {
+                Ok(None) => break,
+                Ok(Some(chunk)) if body.len() + chunk.len() > BODY_LIMIT => {
+                    return Err(HttpError::TooLong { host, limit: BODY_LIMIT });
+                }
+                Ok(Some(chunk)) => extend(&mut body, &chunk),
+                Err(error) => {
+                    cut_short = Some(error);
+                    break;
+                }
             }
-            body.extend_from_slice(&chunk);
+        }
+        let encodings = response.headers().get_all(CONTENT_ENCODING);
+        let Ok(body) = decoded(body, &encodings, BODY_LIMIT) else {
+            return Err(HttpError::TooLong { host, limit: BODY_LIMIT });
+        };
+        // The end of the body may be missing: a last chunk, a byte of its length, TLS's farewell. An
+        // object that is whole all the same was the whole answer.
+        if let Some(error) = cut_short
+            && Object::read(&body).is_none()
+        {
+            return Err(failed(error));
         }
         let retry_after = response.headers().get("retry-after").and_then(retry_after);
         let date = response.headers().get("date").and_then(date);
         Ok(Reply { status: response.status().as_u16(), retry_after, date, body })
     }
+}
+
+/// Appends to a body that may hold tokens: where it has to move, what it leaves behind is wiped.
+fn extend(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
+    if body.capacity() - body.len() < chunk.len() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + chunk.len())));
+        larger.extend_from_slice(body);
+        *body = larger;
+    }
+    body.extend_from_slice(chunk);
 }
 
 /// A client that hands on requests of others to the API of `site`: it keeps connections, and ends
@@ -118,6 +171,11 @@ fn builder_for(
         // A redirect would carry a token on to another origin.
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
+        // What curl takes: a reply that was sent must not be lost over a line of its head.
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_max_headers(MOST_HEADERS)
         .connect_timeout(CONNECT_LIMIT);
     if site.is_loopback() {
         builder = builder.no_proxy();

@@ -2,6 +2,8 @@
 //!
 //! - `client`: one request at a time ([`Http`]), and a client that hands on requests of others
 //!   ([`streaming_client`]). Both verify servers with the same roots and take the same route.
+//! - `encoding`: decodes a body that came encoded though nobody asked for that.
+//! - `object`: the JSON object of a reply, read leniently.
 //! - `roots`: the certificates that servers are verified with: those of the operating system, or of
 //!   `SSL_CERT_FILE` and `SSL_CERT_DIR` instead.
 //! - `route`: the proxy that a request goes through, if any; loopback never goes through one.
@@ -12,12 +14,15 @@
 //! a reply is a status and a body of limited size.
 
 mod client;
+mod encoding;
+mod object;
 mod roots;
 mod route;
 
 use crate::exit::ExitKind;
 
-pub use client::{BODY_LIMIT, Http, Reply, streaming_client};
+pub use client::{Http, Reply, streaming_client};
+pub use object::Object;
 pub use roots::Roots;
 pub use route::Route;
 

@@ -6,6 +6,7 @@ use crate::exit::ExitKind;
 use crate::http_client::HttpError;
 use crate::names::{OrgUuid, SessionName};
 use crate::scope::Scopes;
+use crate::secret::RefreshToken;
 
 /// A login that came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -103,12 +104,22 @@ pub enum TokenError {
     /// It acted, and what it answered is no token response.
     #[error("the server's answer is not a token response: {why}")]
     Unreadable { why: &'static str },
+    /// It acted, and answered with a refresh token alone, or with an access token that we cannot use.
+    #[error("the server's answer has no access token that can be used: {why}")]
+    NoAccess { why: &'static str, refresh_token: RefreshToken },
     /// The reply could not be kept safe, so nothing was done with it.
     #[error("the server's answer could not be secured")]
     NotSecured,
 }
 
 impl TokenError {
+    /// Whether the same request would only bring the same: the server said no for good, or its whole
+    /// answer is here.
+    #[must_use]
+    pub fn is_decisive(&self) -> bool {
+        self.is_refusal() || matches!(self, Self::NoAccess { .. })
+    }
+
     /// Whether the server said no for good.
     #[must_use]
     pub fn is_refusal(&self) -> bool {

@@ -27,4 +27,4 @@ pub use error::{LoginError, TokenError};
 pub use redirect::Redirect;
 pub use registration::{read_registration_reply, register};
 pub use revoke::{TokenHint, revoke};
-pub use token::{Grant, exchange, read_refresh_reply, refresh};
+pub use token::{Grant, essence, exchange, read_refresh_reply, refresh};

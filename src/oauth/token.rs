@@ -15,14 +15,14 @@ use oauth2::{
     RedirectUrl, RequestTokenError, StandardRevocableToken, TokenResponse, TokenUrl,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use super::endpoints::Endpoints;
 use super::error::{TokenError, described, quotable};
-use crate::http_client::{Http, Reply};
+use crate::http_client::{Http, Object, Reply};
 use crate::names::ClientId;
 use crate::scope::Scopes;
-use crate::secret::{AccessToken, RefreshToken, Secret};
+use crate::secret::{AccessToken, MAX_TOKEN_BYTES, RefreshToken, Secret};
 use crate::site::Site;
 
 /// What the token endpoint granted.
@@ -119,44 +119,115 @@ pub fn read_refresh_reply(
     }
 }
 
-/// Sorts replies by what they say about the request; only a grant goes on to be parsed.
+/// What a reply is secured as: its body, or of one that is too long for a journal the members that count.
+#[must_use]
+pub fn essence(reply: &Reply) -> Zeroizing<Vec<u8>> {
+    if reply.body.len() <= LONGEST_SECURED {
+        return reply.body.clone();
+    }
+    let Some(object) = reply.object() else {
+        return Zeroizing::new(reply.body[..LONGEST_SECURED].to_vec());
+    };
+    let mut body = Zeroizing::new(Vec::with_capacity(LONGEST_SECURED + MAX_TOKEN_BYTES));
+    body.push(b'{');
+    for (name, limit) in MEMBERS {
+        if let Some(value) = object.raw(name).filter(|value| value.len() <= limit) {
+            body.extend_from_slice(format!("\"{name}\":").as_bytes());
+            body.extend_from_slice(value);
+            body.push(b',');
+        }
+    }
+    body.push(b'}');
+    body
+}
+
+/// A longer body is secured without what does not count. A journal has room for 40 KiB.
+const LONGEST_SECURED: usize = 32 * 1024;
+/// The members of a reply that count, and the longest text of their values. Quotes and blanks around a
+/// token are no part of it.
+const MEMBERS: [(&str, usize); 7] = [
+    ("access_token", MAX_TOKEN_BYTES + 64),
+    ("refresh_token", MAX_TOKEN_BYTES + 64),
+    ("token_type", 256),
+    ("expires_in", 256),
+    ("scope", 4096),
+    ("error", 256),
+    ("error_description", 1024),
+];
+
+/// Sorts replies by what they say about the request. A grant goes on to be parsed, written anew with
+/// nothing but its own members: whatever decorated it is left behind here.
 fn judge(reply: &Reply) -> Result<HttpResponse, TokenError> {
     let declined = |hint: &str| {
         let hint = hint.to_string();
         Err(TokenError::Declined { status: reply.status, retry_after: reply.retry_after, hint })
     };
     match reply.status {
-        200 if !reply.may_be_object() => {
-            return Err(TokenError::Unreadable { why: "it is not JSON with an access_token" });
-        }
-        200 => {}
-        500 | 502 | 504 => return Err(TokenError::ServerFailed { status: reply.status }),
-        201..=299 => return Err(TokenError::Unreadable { why: "its status is not 200" }),
-        300..=399 => return declined(": a redirect, which is never followed with a token"),
-        408 | 429 | 503 => return declined(""),
-        _ => return Err(refused(reply)),
+        200..=299 => granted(reply),
+        500 | 502 | 504 => Err(TokenError::ServerFailed { status: reply.status }),
+        300..=399 => declined(": a redirect, which is never followed with a token"),
+        408 | 429 | 503 => declined(""),
+        _ => Err(refused(reply)),
     }
-    let mut response = HttpResponse::new(reply.body.to_vec());
-    *response.status_mut() = ::http::StatusCode::from_u16(reply.status)
-        .map_err(|_| TokenError::Unreadable { why: "its status is none of HTTP's" })?;
-    Ok(response)
+}
+
+/// Any 2xx with a whole grant is one (RFC 6749, section 5.1, asks for 200 alone).
+fn granted(reply: &Reply) -> Result<HttpResponse, TokenError> {
+    let unreadable = || TokenError::Unreadable { why: "it is not JSON with an access_token" };
+    let object = reply.object().ok_or_else(unreadable)?;
+    let grant = TokenReply::of(&object);
+    match grant {
+        Some(grant) => {
+            let body = serde_json::to_vec(&grant).expect("a token response is plain data");
+            Ok(HttpResponse::new(body))
+        }
+        // An error beside a 2xx says nothing for sure: the session is kept, whatever its name.
+        None if object.text("error").is_some_and(|error| !error.is_empty()) => {
+            Err(declined_in_words(reply))
+        }
+        None => Err(without_access(&object, "it has no usable access_token")),
+    }
+}
+
+/// What is left of a whole reply without a usable access token: its refresh token, if it has one, is
+/// the only one that is good from now on.
+fn without_access(object: &Object<'_>, why: &'static str) -> TokenError {
+    match token_in(object, "refresh_token") {
+        Some(refresh_token) => TokenError::NoAccess { why, refresh_token },
+        None => TokenError::Unreadable { why },
+    }
+}
+
+/// A token of a reply. Blanks and line ends around it are none of it; an empty one is none.
+fn token_in<Kind>(object: &Object<'_>, name: &str) -> Option<Secret<Kind>> {
+    Secret::parse(object.text(name)?.trim().to_string())
 }
 
 /// Understands an error that the endpoint itself reports (RFC 6749, section 5.2), if it is one.
 fn refused(reply: &Reply) -> TokenError {
-    let (status, retry_after) = (reply.status, reply.retry_after);
-    let Some(refusal) = reply.json::<BasicErrorResponse>() else {
-        return TokenError::Declined { status, retry_after, hint: String::new() };
+    let refusal = reply.json::<BasicErrorResponse>();
+    let description = |refusal: &BasicErrorResponse| {
+        quotable(refusal.error_description().map_or("", String::as_str))
     };
-    let description = quotable(refusal.error_description().map_or("", String::as_str));
-    match refusal.error() {
-        BasicErrorResponseType::InvalidGrant => TokenError::InvalidGrant { description },
-        BasicErrorResponseType::InvalidClient => TokenError::InvalidClient { description },
-        other => {
-            let (code, why) = (quotable(other.as_ref()), described(&description));
-            TokenError::Declined { status, retry_after, hint: format!(": {code}{why}") }
+    match refusal.as_ref().map(|refusal| (refusal.error(), description(refusal))) {
+        Some((BasicErrorResponseType::InvalidGrant, description)) => {
+            TokenError::InvalidGrant { description }
         }
+        Some((BasicErrorResponseType::InvalidClient, description)) => {
+            TokenError::InvalidClient { description }
+        }
+        _ => declined_in_words(reply),
     }
+}
+
+/// A refusal without a rule of its own, with the server's words for it.
+fn declined_in_words(reply: &Reply) -> TokenError {
+    let (status, retry_after) = (reply.status, reply.retry_after);
+    let hint = reply.json::<BasicErrorResponse>().map_or_else(String::new, |refusal| {
+        let description = quotable(refusal.error_description().map_or("", String::as_str));
+        format!(": {}{}", quotable(refusal.error().as_ref()), described(&description))
+    });
+    TokenError::Declined { status, retry_after, hint }
 }
 
 fn understand(
@@ -170,28 +241,39 @@ fn understand(
     }
 }
 
-/// A token response (RFC 6749, section 5.1), read leniently where a mistake of the server must
-/// not cost a session.
+/// The members of a token response (RFC 6749, section 5.1): the tokens read strictly, and everything
+/// else leniently, because a mistake of the server must not cost a session.
 #[derive(Debug, Deserialize, Serialize)]
 struct TokenReply {
     access_token: oauth2::AccessToken,
-    token_type: Option<String>,
+    /// Another type than Bearer, which we cannot use.
+    other_type: bool,
     refresh_token: Option<oauth2::RefreshToken>,
-    // Raw, as a number that fits no type would make the whole response unreadable.
-    expires_in: Option<Box<RawValue>>,
-    // Raw, as some servers send a list.
-    scope: Option<Box<RawValue>>,
+    expires_in: Option<i64>,
+    /// Separated by blanks.
+    scopes: Option<String>,
 }
 
 impl TokenReply {
+    /// Reads them; nothing without an access token.
+    fn of(object: &Object<'_>) -> Option<Self> {
+        let access_token: AccessToken = token_in(object, "access_token")?;
+        let refresh_token: Option<RefreshToken> = token_in(object, "refresh_token");
+        let exposed = |token: RefreshToken| oauth2::RefreshToken::new(token.expose().to_string());
+        Some(Self {
+            access_token: oauth2::AccessToken::new(access_token.expose().to_string()),
+            // A server that leaves it out cannot mean another: no other is in use.
+            other_type: object
+                .text("token_type")
+                .is_some_and(|kind| !matches!(kind.trim(), "") && !is_bearer(&kind)),
+            refresh_token: refresh_token.map(exposed),
+            expires_in: object.raw("expires_in").and_then(seconds),
+            scopes: object.raw("scope").and_then(scopes).map(|scopes| scopes.to_string()),
+        })
+    }
+
     fn grant(self) -> Result<Grant, TokenError> {
         let unreadable = |why| TokenError::Unreadable { why };
-        // A server that leaves it out cannot mean another: no other is in use.
-        if self.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            return Err(unreadable("its token_type is not Bearer"));
-        }
-        let access_token = Secret::parse(self.access_token.into_secret())
-            .ok_or_else(|| unreadable("its access_token is not a token"))?;
         let refresh_token = match self.refresh_token {
             None => None,
             Some(token) => Some(
@@ -199,16 +281,48 @@ impl TokenReply {
                     .ok_or_else(|| unreadable("its refresh_token is not a token"))?,
             ),
         };
-        let number = |raw: &RawValue| raw.get().trim_matches('"').parse::<f64>().ok();
-        // Whole seconds, rounded down; what a float cannot hold is absurd anyway.
-        #[allow(clippy::cast_possible_truncation)]
-        let expires_in = self.expires_in.as_deref().and_then(number).map(|seconds| seconds as i64);
-        let scopes = self
-            .scope
-            .as_deref()
-            .and_then(|raw| Scopes::parse(&serde_json::from_str::<String>(raw.get()).ok()?).ok());
-        Ok(Grant { access_token, refresh_token, expires_in, scopes })
+        if self.other_type {
+            let why = "its token_type is not Bearer";
+            return Err(match refresh_token {
+                Some(refresh_token) => TokenError::NoAccess { why, refresh_token },
+                None => unreadable(why),
+            });
+        }
+        let access_token = Secret::parse(self.access_token.into_secret())
+            .ok_or_else(|| unreadable("its access_token is not a token"))?;
+        let scopes = self.scopes.and_then(|scopes| Scopes::parse(&scopes).ok());
+        Ok(Grant { access_token, refresh_token, expires_in: self.expires_in, scopes })
     }
+}
+
+fn is_bearer(kind: &str) -> bool {
+    kind.trim().eq_ignore_ascii_case("bearer")
+}
+
+/// Whole seconds, rounded down, of a number or of a string with one; what a float cannot hold is absurd
+/// anyway.
+fn seconds(raw: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(raw).ok()?.trim_matches(['"', ' ', '\t', '\r', '\n']);
+    let seconds = text.parse::<f64>().ok().filter(|seconds| !seconds.is_nan())?;
+    #[allow(clippy::cast_possible_truncation)]
+    Some(seconds as i64)
+}
+
+/// The scopes of a string, which commas may separate, or of a list of strings; without those that are
+/// no scopes. Nothing if none is left.
+fn scopes(raw: &[u8]) -> Option<Scopes> {
+    let text = String::from_utf8_lossy(raw);
+    let list = match serde_json::from_str::<serde_json::Value>(&text).ok()? {
+        serde_json::Value::String(list) => list,
+        serde_json::Value::Array(items) => {
+            let items: Vec<_> = items.iter().filter_map(serde_json::Value::as_str).collect();
+            items.join(" ")
+        }
+        _ => return None,
+    };
+    let named = list.split(|c: char| c == ',' || c.is_whitespace());
+    let good: Vec<_> = named.filter(|scope| Scopes::parse(scope).is_ok()).collect();
+    Scopes::parse(&good.join(" ")).ok().filter(|scopes| !scopes.is_empty())
 }
 
 impl TokenResponse for TokenReply {
@@ -238,7 +352,6 @@ impl TokenResponse for TokenReply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zeroize::Zeroizing;
 
     fn read(status: u16, body: &str) -> Result<Grant, TokenError> {
         let body = Zeroizing::new(body.as_bytes().to_vec());

@@ -17,7 +17,8 @@ const MESSAGE_LIMIT: usize = 600;
 pub enum Trouble {
     /// It saw nothing: DNS, connect, TLS.
     NotSent,
-    /// It refused to act for now.
+    /// It refused to act for now, or answered with nothing that we can use. The same request would
+    /// bring the same.
     Declined,
     /// It may have acted; no whole answer was seen.
     Unknown,
@@ -47,6 +48,7 @@ impl Trouble {
             | TokenError::Unreadable { .. }
             | TokenError::NotSecured => Self::Unknown,
             TokenError::Declined { .. }
+            | TokenError::NoAccess { .. }
             | TokenError::InvalidGrant { .. }
             | TokenError::InvalidClient { .. } => Self::Declined,
         }
@@ -70,6 +72,17 @@ fn retry_after(error: &TokenError) -> Option<Duration> {
     match error {
         TokenError::Declined { retry_after, .. } => *retry_after,
         _ => None,
+    }
+}
+
+/// Whether an error may be a dead refresh token under another name than `invalid_grant`: the server
+/// refuses, and does not say that it is only for now.
+pub fn may_be_for_good(error: &TokenError) -> bool {
+    match error {
+        TokenError::Declined { status, .. } => {
+            matches!(status, 200..=299 | 400..=499) && !matches!(status, 408 | 429)
+        }
+        _ => false,
     }
 }
 

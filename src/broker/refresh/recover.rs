@@ -5,6 +5,7 @@ use crate::broker::standing::last_outcome;
 use crate::clock::Timestamp;
 use crate::http_client::Reply;
 use crate::oauth::{self, Grant, TokenError};
+use crate::secret::RefreshToken;
 use crate::session::{
     Access, Announcement, Attempt, Lifetime, Renewal, SecuredReply, Session, SessionStore,
     StorageError, TokenDigest,
@@ -38,6 +39,15 @@ pub fn renewed(session: &Session, grant: Grant, sent: Timestamp) -> Session {
     }
 }
 
+/// The session with a refresh token that came without a usable access token.
+pub fn with_refresh_token(session: &Session, refresh_token: RefreshToken) -> Session {
+    let renewal = match session.renewal.clone() {
+        Renewal::Possible { client_id, .. } => Renewal::Possible { client_id, refresh_token },
+        Renewal::Impossible => Renewal::Impossible,
+    };
+    Session { generation: session.generation.next(), renewal, ..session.clone() }
+}
+
 /// The session of an answer that was secured and not committed, as its worker died or the disk
 /// takes no more: it can be answered from all the same, and the next refresh commits it.
 pub fn secured_session(
@@ -62,8 +72,13 @@ fn uncommitted(
     let Some(announced) = journal.announcement()?.filter(ours) else { return Ok(None) };
     let Some(reply) = journal.reply(announced.attempt)? else { return Ok(None) };
     let sent = reply.sent;
-    let grant = read_secured(session, reply).ok();
-    Ok(grant.map(|grant| renewed(session, grant, sent)))
+    Ok(match read_secured(session, reply) {
+        Ok(grant) => Some(renewed(session, grant, sent)),
+        Err(TokenError::NoAccess { refresh_token, .. }) => {
+            Some(with_refresh_token(session, refresh_token))
+        }
+        Err(_) => None,
+    })
 }
 
 /// The session with the tokens that are in force: those of an answer that was secured and not

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::broker::freshness::Freshness;
 use crate::broker::standing::describe;
+use crate::broker::target::login_command;
 use crate::broker::{BrokerError, Context};
 use crate::clock::Timestamp;
 use crate::http_client::{Http, HttpError, Reply, block_on};
@@ -16,11 +17,12 @@ use crate::session::{
     Announcement, Attempt, Installation, Journal, Outcome, Refusal, Registrations, Renewal,
     SecuredReply, Session, SessionStore, StorageError, TokenDigest, Verdict,
 };
+use crate::site::SiteName;
 
-use super::failure::{Trouble, backoff, message};
-use super::recover::{read_secured, renewed};
+use super::failure::{Trouble, backoff, may_be_for_good, message};
+use super::recover::{read_secured, renewed, with_refresh_token};
 
-/// From the start to the answer; two requests with their own limits fit in.
+/// From the start to the answer, the repetition of a request included.
 const ANSWER_LIMIT: Duration = Duration::from_secs(45);
 /// From the answer to the disk, while the answer exists nowhere else: as long as somebody may take
 /// to make room.
@@ -150,8 +152,9 @@ impl Refresh<'_> {
         let (mut sent, mut result) = self.attempt(limit).await?;
         // The repetition of a request that a crash cut off is the one repetition it gets.
         let repeatable = self.unfinished.is_none();
-        if repeatable && result.as_ref().is_err_and(|error| Trouble::of(error) == Trouble::Unknown)
-        {
+        let unknown = |error: &TokenError| Trouble::of(error) == Trouble::Unknown;
+        let in_time = tokio::time::Instant::now() < limit;
+        if repeatable && in_time && result.as_ref().is_err_and(unknown) {
             self.unknown_since.get_or_insert(sent);
             self.trace(|| "the answer was lost; it is asked once more".into());
             (sent, result) = self.attempt(limit).await?;
@@ -167,7 +170,7 @@ impl Refresh<'_> {
         let sent = secured.sent;
         let result = read_secured(&self.session, secured);
         if let Err(error) = &result
-            && !error.is_refusal()
+            && !error.is_decisive()
         {
             return Ok(None);
         }
@@ -181,7 +184,8 @@ impl Refresh<'_> {
         let site = &self.session.name.site;
         let sent = self.context.clock.now();
         self.attempt = self.attempt.next();
-        let http = match Http::for_site(site, self.context.environment) {
+        // The server's clock is not ours: a request that was sent is waited for to our own end.
+        let http = match Http::within(ANSWER_LIMIT, site, self.context.environment) {
             Ok(http) => http,
             Err(error) => return Ok((sent, Err(error.into()))),
         };
@@ -202,7 +206,8 @@ impl Refresh<'_> {
         let mut status = None;
         let mut secure = |reply: &Reply| {
             status = Some(reply.status);
-            let secured = SecuredReply { sent, status: reply.status, body: reply.body.clone() };
+            let body = oauth::essence(reply);
+            let secured = SecuredReply { sent, status: reply.status, body };
             persist(SECURE_LIMIT, || journal.secure(attempt, &secured)).is_ok()
         };
         let request =
@@ -247,6 +252,9 @@ impl Refresh<'_> {
                 if Trouble::of(&error) == Trouble::Unknown {
                     self.unknown_since.get_or_insert(sent);
                 }
+                if let TokenError::NoAccess { refresh_token, .. } = &error {
+                    self.keep_refresh_token(refresh_token)?;
+                }
                 match self.verdict(&error)? {
                     Some(verdict) => verdict,
                     None => return Ok(()),
@@ -268,6 +276,18 @@ impl Refresh<'_> {
         Ok(())
     }
 
+    /// Stores a refresh token that came without a usable access token: the server has rotated, and no
+    /// other is good from now on.
+    fn keep_refresh_token(&mut self, refresh_token: &RefreshToken) -> Result<(), BrokerError> {
+        let kept = with_refresh_token(&self.session, refresh_token.clone());
+        persist(COMMIT_LIMIT, || self.store.save(self.lock, &kept))?;
+        self.trace(|| "stored the refresh token that came without an access token".into());
+        self.digest = TokenDigest::of(&kept.renewal).unwrap_or_else(|| self.digest.clone());
+        self.unknown_since = None;
+        self.session = kept;
+        Ok(())
+    }
+
     /// What a failure means for the session; nothing where another writer was faster.
     fn verdict(&self, error: &TokenError) -> Result<Option<Verdict>, BrokerError> {
         let name = &self.session.name;
@@ -280,8 +300,15 @@ impl Refresh<'_> {
             _ => {
                 let failures = self.failures.saturating_add(1);
                 let wait = backoff(failures, error);
+                let mut message = message(error);
+                // Once may be an accident of the server.
+                if failures > 1 && may_be_for_good(error) {
+                    let command =
+                        login_command(&SiteName::Site(name.site.clone()), name.org.as_ref());
+                    message = format!("{message}; if it stays so, log in again with `{command}`");
+                }
                 return Ok(Some(Verdict::Failed {
-                    message: message(error),
+                    message,
                     failures,
                     not_before: self.context.clock.now().plus(wait),
                 }));

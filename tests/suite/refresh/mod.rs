@@ -7,6 +7,7 @@ mod bad_answers;
 mod lifecycle;
 mod names;
 mod outside;
+mod replies;
 mod storm;
 mod surroundings;
 mod trouble;

@@ -77,7 +77,7 @@ fn an_answer_that_was_lost_is_asked_for_once_more_at_once() {
         json!({"kind": "after-status", "status": 502}),
         json!({"kind": "after-status", "status": 504}),
         json!({"kind": "body", "body": "<html>", "content_type": "text/html"}),
-        json!({"kind": "patch", "patch": {"access_token": null}}),
+        json!({"kind": "patch", "patch": {"access_token": null, "refresh_token": null}}),
     ];
     for fault in faults {
         let stage = Stage::stale(Kind::Demo, true);
