@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 
 use dd_oauth::names::ClientId;
-use dd_oauth::oauth::{Ask, Authorization, read_paste, redirect_uri};
 use dd_oauth::oauth::fuzzing::read_callback;
+use dd_oauth::oauth::{Ask, Authorization, read_paste, redirect_uri};
 use dd_oauth::scope::Scopes;
 use dd_oauth::site::{REGIONS, Site};
 use libfuzzer_sys::fuzz_target;
