@@ -1,4 +1,5 @@
-//! `dd-oauth get`: an access token, with what the caller has to know about it.
+//! `dd-oauth get`, `token` and `refresh`: an access token, with what the caller has to know about it, bare,
+//! or renewed.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::error::Error;
 use crate::platform;
 use crate::protocol::format::{self, Format};
 use crate::protocol::{GetApiKeysRequest, GetRequest, native};
+use crate::session::Access;
 
 pub fn run(
     context: &Context<'_>,
@@ -59,4 +61,14 @@ pub fn print_and_renew(context: &Context<'_>, found: Found, answer: &str) -> Res
 pub fn api_keys(context: &Context<'_>, request: &GetApiKeysRequest) -> Result<(), Error> {
     let answer = broker::get_api_keys(context, &request.target)?;
     print(&native::render_api_keys(&answer, request.version))
+}
+
+/// `dd-oauth refresh`: renews the access token now.
+pub fn refresh(context: &Context<'_>) -> Result<(), Error> {
+    let session = broker::refresh_by_hand(context)?;
+    if let Access::Held { lifetime, .. } = &session.access {
+        let (name, expires) = (&session.name, lifetime.expires);
+        context.terminal.say(&format!("renewed the token for {name}; it expires at {expires}"));
+    }
+    Ok(())
 }

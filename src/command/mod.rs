@@ -13,7 +13,6 @@ mod list;
 mod login;
 mod logout;
 mod proxy;
-mod refresh;
 mod sealing_key;
 mod status;
 mod stdio;
@@ -94,7 +93,7 @@ fn command(
         Some(Verb::Use { .. }) => list::select(&context),
         Some(Verb::Exec(flags)) => exec::run(&context, &flags),
         Some(Verb::Env(flags)) => env::run(&context, &flags),
-        Some(Verb::Refresh) => refresh::run(&context),
+        Some(Verb::Refresh) => get::refresh(&context),
         Some(Verb::Proxy { process, descriptors }) => proxy::run(&context, &descriptors, process),
         Some(Verb::Doctor(flag)) => doctor::run(&context, flag.json),
         Some(Verb::Completions { shell }) => generate::completions(shell),

@@ -1,8 +1,8 @@
 //! HTTP with limits on everything and no redirects, for OAuth, the proxy and the doctor.
 //!
 //! - `client`: one request at a time ([`Http`]), and a client that hands on requests of others
-//!   ([`streaming_client`]). Both verify servers with the same roots and take the same route.
-//! - `encoding`: decodes a body that came encoded though nobody asked for that.
+//!   ([`streaming_client`]). Both verify servers with the same roots and take the same route. The first
+//!   decodes a body that came encoded though nobody asked for that.
 //! - `object`: the JSON object of a reply, read leniently.
 //! - `roots`: the certificates that servers are verified with: those of the operating system, or of
 //!   `SSL_CERT_FILE` and `SSL_CERT_DIR` instead.
@@ -14,7 +14,6 @@
 //! a reply is a status and a body of limited size.
 
 mod client;
-mod encoding;
 mod object;
 mod roots;
 mod route;
