@@ -6,7 +6,9 @@ use std::io::BufReader;
 
 use dd_oauth::clock::Timestamp;
 use dd_oauth::protocol::input::read_request;
-use dd_oauth::protocol::{Answer, Erasure, Expiry, KeyAnswer, Operation, Request, Target, native};
+use dd_oauth::protocol::{
+    Answer, ApiKeysAnswer, Erasure, Expiry, Operation, Request, Target, native,
+};
 use dd_oauth::site::SiteName;
 use dd_oauth_fuzz::{check_message, check_site, has_canary};
 use libfuzzer_sys::fuzz_target;
@@ -40,7 +42,7 @@ fuzz_target!(|data: &[u8]| {
                     api_url: "https://api.datadoghq.com".into(),
                     org: store.target.org,
                 }),
-                Request::StoreKeys(store) => check_key_answer(&KeyAnswer {
+                Request::StoreApiKeys(store) => check_key_answer(&ApiKeysAnswer {
                     api_key: store.api_key,
                     app_key: store.app_key,
                     site: "datadoghq.com".into(),
@@ -102,21 +104,21 @@ fn written(request: &Request) -> (String, &Target) {
             }
             &erase.target
         }
-        Request::GetKeys(get) => {
+        Request::GetApiKeys(get) => {
             text.push_str("get\nkind=api-key\n");
             if get.version.is_some() {
                 text.push_str("version=1\n");
             }
             &get.target
         }
-        Request::StoreKeys(store) => {
+        Request::StoreApiKeys(store) => {
             writeln!(text, "store\nkind=api-key\napi_key={}", store.api_key.expose()).unwrap();
             if let Some(key) = &store.app_key {
                 writeln!(text, "app_key={}", key.expose()).unwrap();
             }
             &store.target
         }
-        Request::EraseKeys(target) => {
+        Request::EraseApiKeys(target) => {
             text.push_str("erase\nkind=api-key\n");
             target
         }
@@ -144,8 +146,8 @@ fn check_answer(answer: &Answer) {
     }
 }
 
-fn check_key_answer(answer: &KeyAnswer) {
-    let text = native::render_keys(answer, None);
+fn check_key_answer(answer: &ApiKeysAnswer) {
+    let text = native::render_api_keys(answer, None);
     let optional = usize::from(answer.app_key.is_some()) + usize::from(answer.org.is_some());
     assert_eq!(text.lines().count(), 3 + optional);
     assert!(text.starts_with(&format!("api_key={}\n", answer.api_key.expose())));
