@@ -39,8 +39,7 @@ fuzz_target!(|data: &[u8]| {
     let answer = Answer {
         access_token: AccessToken::parse("token-of-an-answer".to_string()).unwrap(),
         expires: Some(Timestamp::from_seconds(4_000_000_000)),
-        site: site.to_string(),
-        api_url: site.api_url(),
+        site: site.clone(),
         org: None,
     };
     let rendered = docker::render(&answer, &server);

@@ -28,8 +28,7 @@ fuzz_target!(|data: &[u8]| {
     let answer = Answer {
         access_token: AccessToken::parse("token-of-an-answer".to_string()).unwrap(),
         expires: Some(Timestamp::from_seconds(4_000_000_000)),
-        site: request.site.to_string(),
-        api_url: request.site.api_url(),
+        site: request.site.clone(),
         org: None,
     };
     let rendered = git::render(&answer, &request.form);

@@ -9,7 +9,7 @@ use dd_oauth::protocol::input::read_request;
 use dd_oauth::protocol::{
     Answer, ApiKeysAnswer, Erasure, Expiry, Operation, Request, Target, native,
 };
-use dd_oauth::site::SiteName;
+use dd_oauth::site::{SiteName, us1};
 use dd_oauth_fuzz::{check_message, check_site, has_canary};
 use libfuzzer_sys::fuzz_target;
 
@@ -38,15 +38,13 @@ fuzz_target!(|data: &[u8]| {
                 Request::Store(store) => check_answer(&Answer {
                     access_token: store.access_token,
                     expires: Some(Timestamp::from_seconds(0)),
-                    site: "datadoghq.com".into(),
-                    api_url: "https://api.datadoghq.com".into(),
+                    site: us1(),
                     org: store.target.org,
                 }),
                 Request::StoreApiKeys(store) => check_key_answer(&ApiKeysAnswer {
                     api_key: store.api_key,
                     app_key: store.app_key,
-                    site: "datadoghq.com".into(),
-                    api_url: "https://api.datadoghq.com".into(),
+                    site: us1(),
                     org: store.target.org,
                 }),
                 _ => {}
