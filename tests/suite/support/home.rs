@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::peers::{Peer, source};
-use super::process::{Run, finish, start, succeed};
+use super::process::{Run, finish, start};
 
 /// What a program needs of the system; the last is for our `node.exe`, see `tests/wine`.
 const SYSTEM_VARIABLES: &[&str] =
@@ -78,7 +78,7 @@ impl Home {
     pub fn of_ordinary_user(mut self, name: &str) -> Self {
         let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
         if map.split_ascii_whitespace().last() == Some("4294967295") {
-            let user = succeed(Command::new("id").args(["-u", name])).stdout;
+            let user = super::process::succeed(Command::new("id").args(["-u", name])).stdout;
             let user = user.trim().parse().unwrap();
             std::os::unix::fs::chown(self.path(), Some(user), Some(user)).unwrap();
             self.user = Some(user);
