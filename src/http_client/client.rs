@@ -83,6 +83,11 @@ impl Http {
             .user_agent(concat!("dd-oauth/", env!("CARGO_PKG_VERSION")))
             .timeout(limit)
             .default_headers(identity)
+            // What curl takes: a reply that was sent must not be lost over a line of its head.
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(MOST_HEADERS)
             .pool_max_idle_per_host(0);
         let client = builder.build().map_err(|error| HttpError::Setup(causes(&error)))?;
         Ok(Self { client })
@@ -172,11 +177,6 @@ fn builder_for(
         // A redirect would carry a token on to another origin.
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        // What curl takes: a reply that was sent must not be lost over a line of its head.
-        .http1_allow_spaces_after_header_name_in_responses(true)
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .http1_ignore_invalid_headers_in_responses(true)
-        .http1_max_headers(MOST_HEADERS)
         .connect_timeout(CONNECT_LIMIT);
     if site.is_loopback() {
         builder = builder.no_proxy();
