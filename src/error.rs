@@ -14,7 +14,7 @@ use crate::oauth::LoginError;
 use crate::protocol::RequestError;
 use crate::protocol::docker::DockerError;
 use crate::scope::ScopeError;
-use crate::session::{ForgetKeyError, KeychainError, StorageError};
+use crate::session::{KeychainError, StorageError};
 use crate::site::SiteError;
 use crate::variables::NotExpressible;
 
@@ -42,8 +42,6 @@ pub enum Error {
     Login(#[from] LoginError),
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    #[error(transparent)]
-    ForgetKey(#[from] ForgetKeyError),
     #[error(transparent)]
     Import(#[from] ImportError),
     /// Something may be in the keychain that is not shown.
@@ -98,11 +96,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::CommandLine(_)
-            | Self::Request(_)
-            | Self::Scope(_)
-            | Self::ForgetKey(_)
-            | Self::NotExpressible(_) => ExitKind::Usage,
+            Self::CommandLine(_) | Self::Request(_) | Self::Scope(_) | Self::NotExpressible(_) => {
+                ExitKind::Usage
+            }
             Self::DoctorProblems { kind, .. } => *kind,
             Self::KeychainUnseen(_) => ExitKind::Storage,
             Self::Config(error) => error.kind(),
