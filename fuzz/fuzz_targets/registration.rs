@@ -11,8 +11,10 @@ fuzz_target!(|data: &[u8]| {
     match read_registration_reply(&Site::parse("us1").unwrap(), &reply) {
         Ok(client) => {
             assert!((200..300).contains(&reply.status));
-            let named = string_of(&reply.body, "client_id");
-            assert_eq!(named.as_deref(), Some(client.as_str()));
+            // A strict reader understands less, and nothing else.
+            if let Some(named) = string_of(&reply.body, "client_id") {
+                assert_eq!(named, client.as_str());
+            }
             assert!(client.as_str().bytes().all(|byte| (0x20..=0x7e).contains(&byte)));
         }
         Err(error) => {
