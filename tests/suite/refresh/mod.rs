@@ -10,5 +10,6 @@ mod outside;
 mod replies;
 mod storm;
 mod surroundings;
+mod tls_ends;
 mod trouble;
 mod worker;

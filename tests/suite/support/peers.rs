@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::certificate::Certificate;
 use super::deadline::{agent, eventually};
 use super::process::Process;
 
@@ -87,27 +88,15 @@ impl Peer {
     }
 
     fn start_tls_as(kind: Kind, names: &[&str], flags: &[&str], directory: &Path) -> Self {
-        let authority = rcgen::KeyPair::generate().unwrap();
-        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        // Names that differ: a certificate that has its issuer's name passes for self-signed.
-        parameters.distinguished_name.push(rcgen::DnType::CommonName, "authority of one test");
-        let root = parameters.self_signed(&authority).unwrap();
-        let issuer = rcgen::Issuer::new(parameters, authority);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let server = rcgen::CertificateParams::new(
-            names.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        );
-        let server = server.unwrap();
-        let certificate = server.signed_by(&key, &issuer).unwrap();
+        let issued = Certificate::of(names);
         let write = |name: &str, text: String| {
             let path = directory.join(name);
             std::fs::write(&path, text).unwrap();
             path
         };
-        let root = write("root.pem", root.pem());
-        let certificate = write("server.pem", certificate.pem());
-        let key = write("server.key", key.serialize_pem());
+        let root = write("root.pem", issued.authority);
+        let certificate = write("server.pem", issued.certificate);
+        let key = write("server.key", issued.key);
         let tls = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
         let mut peer = Self::start_with(kind, &[&tls, flags].concat());
         peer.authority = Some(root);
