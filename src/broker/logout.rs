@@ -3,12 +3,13 @@
 use crate::http_client::{Http, HttpError, block_on};
 use crate::names::SessionName;
 use crate::oauth::{self, TokenHint};
+use crate::protocol::Target;
 use crate::session::{Access, Registrations, Renewal, Session, SessionStore, StorageError};
 use crate::site::Site;
 
 use super::locking::{hold_session, hold_to_write};
 use super::refresh::committed_or_secured;
-use super::target::{chosen, not_logged_in};
+use super::target::{Wanted, chosen, not_logged_in};
 use super::{BrokerError, Context};
 
 /// What a `logout` did.
@@ -70,15 +71,55 @@ pub fn log_out_of_everything(context: &Context<'_>) -> Result<AllLoggedOut, Brok
     Ok(done)
 }
 
-/// Forgets the OAuth client of this installation at `site`.
+/// Logs out as [`log_out`], where there is a session, and forgets the OAuth client of its site; without a
+/// session that of the site that is asked for.
 ///
 /// # Errors
-/// If it cannot be removed.
-pub fn forget_client(context: &Context<'_>, site: &Site) -> Result<(), BrokerError> {
-    let Some(installation) = context.installation()? else { return Ok(()) };
-    let registrations = Registrations::of(&installation);
+/// If several sessions fit, or something cannot be read or removed.
+pub fn log_out_and_forget_client(context: &Context<'_>) -> Result<ClientForgotten, BrokerError> {
+    let wanted = Wanted::of(context, &Target::default());
+    let Some(installation) = context.installation()? else {
+        let site = wanted.site_or_default().region();
+        return Ok(ClientForgotten { logged_out: None, site, client: ForgottenClient::None });
+    };
+    let store = SessionStore::of(&installation);
+    let logged_out = match wanted.choose(context, &installation)? {
+        Some(name) => log_out_of(context, &store, &name)?,
+        None => None,
+    };
+    let site = match &logged_out {
+        Some(session) => session.name.site.clone(),
+        None => wanted.site_of_new_session(&installation)?.region(),
+    };
+    let client = forget_client(context, &Registrations::of(&installation), &site)?;
+    Ok(ClientForgotten { logged_out, site, client })
+}
+
+/// What a logout with its OAuth client did.
+#[derive(Debug)]
+pub struct ClientForgotten {
+    pub logged_out: Option<LoggedOut>,
+    /// Whose client it was.
+    pub site: Site,
+    pub client: ForgottenClient,
+}
+
+/// Whether there was a client to forget.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ForgottenClient {
+    Registered,
+    None,
+}
+
+fn forget_client(
+    context: &Context<'_>,
+    registrations: &Registrations<'_>,
+    site: &Site,
+) -> Result<ForgottenClient, BrokerError> {
     let lock = hold_to_write(context, &registrations.lock_path(site), "logout")?;
-    Ok(registrations.forget(&lock, site)?)
+    let known = registrations.load(site)?;
+    registrations.forget(&lock, site)?;
+    Ok(known.map_or(ForgottenClient::None, |_| ForgottenClient::Registered))
 }
 
 fn log_out_of_each(

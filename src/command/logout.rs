@@ -1,21 +1,35 @@
 //! `dd-oauth logout`: revokes what the server can be told to, and forgets the session in any case.
 
-use crate::broker::{self, Context, LoggedOut};
+use crate::broker::{self, Context, ForgottenClient, LoggedOut};
 use crate::cli::LogoutFlags;
 use crate::error::Error;
 use crate::oauth::TokenHint;
 
 pub fn run(context: &Context<'_>, flags: &LogoutFlags) -> Result<(), Error> {
-    if flags.all { of_everything(context) } else { of_one(context, flags.forget_client) }
+    match flags {
+        LogoutFlags { all: true, .. } => of_everything(context),
+        LogoutFlags { forget_client: true, .. } => with_client(context),
+        LogoutFlags { .. } => of_one(context),
+    }
 }
 
-fn of_one(context: &Context<'_>, forget_client: bool) -> Result<(), Error> {
-    let done = broker::log_out(context)?;
-    tell(context, &done);
-    if forget_client {
-        broker::forget_client(context, &done.name.site)?;
-        context.terminal.say("the OAuth client is forgotten; the next login registers another");
+fn of_one(context: &Context<'_>) -> Result<(), Error> {
+    tell(context, &broker::log_out(context)?);
+    Ok(())
+}
+
+fn with_client(context: &Context<'_>) -> Result<(), Error> {
+    let done = broker::log_out_and_forget_client(context)?;
+    if let Some(session) = &done.logged_out {
+        tell(context, session);
     }
+    let site = done.site.label();
+    context.terminal.say(&match done.client {
+        ForgottenClient::Registered => {
+            format!("the OAuth client at {site} is forgotten; the next login registers another")
+        }
+        ForgottenClient::None => format!("no OAuth client was registered at {site}"),
+    });
     Ok(())
 }
 

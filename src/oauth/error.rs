@@ -29,8 +29,15 @@ pub enum LoginError {
         "could not listen for the login on 127.0.0.1, port {port}: {source}; choose another port with --callback-port"
     )]
     Listener { port: u16, source: std::io::Error },
-    #[error("nobody finished the login within {} s: run `dd-oauth login` again", .0.as_secs())]
-    TimedOut(Duration),
+    #[error(
+        "nobody finished the login within {} s: run `dd-oauth login` again{}",
+        .limit.as_secs(), forgetting(*.earlier_client)
+    )]
+    TimedOut {
+        limit: Duration,
+        /// Whether the client was registered before this login, so that the site may have forgotten it.
+        earlier_client: bool,
+    },
     #[error("the login was refused: {code}{}", described(.description))]
     Denied { code: String, description: String },
     #[error(
@@ -71,7 +78,7 @@ impl LoginError {
             Self::Exchange { source, .. } if source.is_refusal() => ExitKind::LoginRequired,
             Self::Exchange { .. } => ExitKind::Temporary,
             Self::Denied { .. }
-            | Self::TimedOut(_)
+            | Self::TimedOut { .. }
             | Self::ScopesRefused { .. }
             | Self::OtherOrganization { .. }
             | Self::NameTaken { .. } => ExitKind::LoginRequired,
@@ -98,9 +105,9 @@ pub enum TokenError {
     /// `invalid_grant`, for good.
     #[error("the server refused: invalid_grant{}", described(.description))]
     InvalidGrant { description: String },
-    /// `invalid_client`, for good.
-    #[error("the server does not know this client: invalid_client{}", described(.description))]
-    InvalidClient { description: String },
+    /// `invalid_client`, for good; of a code, `unauthorized_client` too.
+    #[error("the server does not know this client: {code}{}", described(.description))]
+    InvalidClient { code: &'static str, description: String },
     /// It acted, and what it answered is no token response.
     #[error("the server's answer is not a token response: {why}")]
     Unreadable { why: &'static str },
@@ -139,6 +146,14 @@ pub fn quotable(text: &str) -> String {
     const LONGEST: usize = 200;
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     text.trim().chars().map(clean).take(LONGEST).collect()
+}
+
+fn forgetting(earlier_client: bool) -> &'static str {
+    if earlier_client {
+        "; if the page did not know the client, run `dd-oauth logout --forget-client` before"
+    } else {
+        ""
+    }
 }
 
 fn alternatives(ports: &[u16]) -> String {

@@ -69,8 +69,22 @@ pub async fn exchange(
 ) -> Result<Grant, TokenError> {
     let client = client(site, client_id).set_redirect_uri(redirect_uri.clone());
     let request = client.exchange_code(code).set_pkce_verifier(verifier);
-    let send = async |request| judge(&http.send(request).await?);
+    let send = async |request| {
+        let reply = http.send(request).await?;
+        judge(&reply).map_err(|error| unknown_client(&reply).unwrap_or(error))
+    };
     understand(request.request_async(&send).await)
+}
+
+/// A refusal of a code that is one of its client under another name: some servers call a client that
+/// they do not know unauthorized.
+fn unknown_client(reply: &Reply) -> Option<TokenError> {
+    let refusal = reply.json::<BasicErrorResponse>()?;
+    let unauthorized = *refusal.error() == BasicErrorResponseType::UnauthorizedClient;
+    (unauthorized && matches!(reply.status, 400 | 401 | 403)).then(|| TokenError::InvalidClient {
+        code: "unauthorized_client",
+        description: described_in(&refusal),
+    })
 }
 
 /// Refreshes (RFC 6749, section 6). Whatever whole reply comes is given to `secure` before
@@ -206,15 +220,12 @@ fn token_in<Kind>(object: &Object<'_>, name: &str) -> Option<Secret<Kind>> {
 /// Understands an error that the endpoint itself reports (RFC 6749, section 5.2), if it is one.
 fn refused(reply: &Reply) -> TokenError {
     let refusal = reply.json::<BasicErrorResponse>();
-    let description = |refusal: &BasicErrorResponse| {
-        quotable(refusal.error_description().map_or("", String::as_str))
-    };
-    match refusal.as_ref().map(|refusal| (refusal.error(), description(refusal))) {
+    match refusal.as_ref().map(|refusal| (refusal.error(), described_in(refusal))) {
         Some((BasicErrorResponseType::InvalidGrant, description)) => {
             TokenError::InvalidGrant { description }
         }
         Some((BasicErrorResponseType::InvalidClient, description)) => {
-            TokenError::InvalidClient { description }
+            TokenError::InvalidClient { code: "invalid_client", description }
         }
         _ => declined_in_words(reply),
     }
@@ -224,10 +235,14 @@ fn refused(reply: &Reply) -> TokenError {
 fn declined_in_words(reply: &Reply) -> TokenError {
     let (status, retry_after) = (reply.status, reply.retry_after);
     let hint = reply.json::<BasicErrorResponse>().map_or_else(String::new, |refusal| {
-        let description = quotable(refusal.error_description().map_or("", String::as_str));
+        let description = described_in(&refusal);
         format!(": {}{}", quotable(refusal.error().as_ref()), described(&description))
     });
     TokenError::Declined { status, retry_after, hint }
+}
+
+fn described_in(refusal: &BasicErrorResponse) -> String {
+    quotable(refusal.error_description().map_or("", String::as_str))
 }
 
 fn understand(

@@ -96,6 +96,15 @@ fn labels() -> String {
 }
 
 impl SiteName {
+    /// Where a client is registered, and a login begins: at the region of a vanity host.
+    #[must_use]
+    pub fn region(&self) -> Site {
+        match self {
+            Self::Site(site) => site.clone(),
+            Self::Vanity(vanity) => Site::Datadog(vanity.region),
+        }
+    }
+
     /// Reads a site as people write it: `US5`, `us5.datadoghq.com`, `app.datadoghq.eu`,
     /// `https://api.datadoghq.com/`, `http://127.0.0.1:4000`.
     ///

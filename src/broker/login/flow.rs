@@ -12,13 +12,16 @@ use crate::oauth::{
 };
 use crate::platform::Keyboard;
 use crate::scope::Scopes;
+use crate::site::Site;
 use crate::terminal::PastedLines;
 
 use super::complete::complete;
 use super::context::LoginContext;
 use super::logged_in::LoggedIn;
 use super::pages::{done_page, failed_page, offer_page};
-use super::registration::{registered, remember, scopes_to_ask};
+use super::registration::{
+    Client, Registered, register_again, register_once, remember, scopes_to_ask,
+};
 
 /// Between two looks at the browser that was started.
 const NEXT_LOOK: Duration = Duration::from_millis(250);
@@ -30,6 +33,8 @@ pub struct LoginFlow<'a> {
     login: &'a LoginContext<'a>,
     opening: Option<Opening>,
     pasted: Option<PastedLines>,
+    refusals: u32,
+    client: Registered,
 }
 
 /// How the person came back.
@@ -40,16 +45,16 @@ enum Arrival {
 
 /// What becomes of a request that came back without a session.
 enum Next {
-    /// It is asked again, for these scopes.
-    Ask(Scopes),
-    /// The person is offered to ask for these.
-    Offer(Scopes),
+    /// This is asked in its place.
+    Ask(Ask),
+    /// The person is offered to ask for this.
+    Offer(Ask),
 }
 
 impl<'a> LoginFlow<'a> {
     /// Nothing has been asked or shown yet.
     pub fn new(login: &'a LoginContext<'a>) -> Self {
-        Self { login, opening: None, pasted: None }
+        Self { login, opening: None, pasted: None, refusals: 0, client: Registered::Earlier }
     }
 
     /// Has the whole conversation with server and person.
@@ -62,7 +67,9 @@ impl<'a> LoginFlow<'a> {
         let begun = || format!("a login to {site} begins, and listens on port {port}");
         self.login.context.terminal.trace(begun);
         let redirect_uri = RedirectUrl::new(redirect_uri(listener.port)).expect("it is a URL");
-        let client_id = self.within_limit(registered(self.login)).await??;
+        let Client { client_id, registered } =
+            self.within_limit(register_once(self.login)).await??;
+        self.client = registered;
         let scopes = scopes_to_ask(self.login)?;
         let ask = Ask {
             site: self.login.site.clone(),
@@ -74,7 +81,6 @@ impl<'a> LoginFlow<'a> {
         };
         let mut authorization = Authorization::begin(ask);
         self.show(&authorization, listener.port);
-        let mut refusals = 0;
         loop {
             let (redirect, browser) = match self.arrival(&mut listener, &authorization).await? {
                 Arrival::Browser(redirect, browser) => (redirect, Some(browser)),
@@ -99,22 +105,29 @@ impl<'a> LoginFlow<'a> {
                     .say(&format!("{error}: paste it again, or log in again there"));
                 continue;
             }
-            refusals += 1;
-            let Some(next) = self.after_refusal(&error, &authorization.ask().scopes, refusals)
-            else {
-                if let Some(browser) = browser {
-                    self.login.context.terminal.end_countdown();
-                    listener.show(browser, &failed_page(&error)).await;
+            let next = match self.next(error, authorization.ask()).await {
+                Ok(next) => next,
+                Err(error) => {
+                    if let Some(browser) = browser {
+                        self.login.context.terminal.end_countdown();
+                        listener.show(browser, &failed_page(&error)).await;
+                    }
+                    return Err(error);
                 }
-                return Err(error);
             };
-            authorization = self.ask_again(&mut listener, &authorization, next, browser).await;
+            authorization = self.ask_again(&mut listener, next, browser).await;
         }
     }
 
     async fn within_limit<T>(&self, step: impl Future<Output = T>) -> Result<T, LoginError> {
         let timed = tokio::time::timeout(self.login.deadline.remaining(), step).await;
-        timed.map_err(|_| LoginError::TimedOut(self.login.deadline.limit()))
+        timed.map_err(|_| self.timed_out())
+    }
+
+    fn timed_out(&self) -> LoginError {
+        // A server that forgot the client shows a page of its own, and nobody ever comes back.
+        let earlier_client = self.client == Registered::Earlier;
+        LoginError::TimedOut { limit: self.login.deadline.limit(), earlier_client }
     }
 
     /// Opens the browser, or says what to open and how to come back.
@@ -170,7 +183,7 @@ impl<'a> LoginFlow<'a> {
         loop {
             let left = self.login.deadline.remaining();
             if left.is_zero() {
-                return Err(LoginError::TimedOut(self.login.deadline.limit()));
+                return Err(self.timed_out());
             }
             let what = match self.pasted {
                 Some(_) => "paste the address here:",
@@ -211,47 +224,75 @@ impl<'a> LoginFlow<'a> {
         }
     }
 
-    /// What can be done about an error, if it is one of refused scopes.
-    fn after_refusal(&self, error: &BrokerError, asked: &Scopes, refusals: u32) -> Option<Next> {
-        let BrokerError::Login(LoginError::ScopesRefused { named, .. }) = error else {
-            return None;
-        };
-        let site = self.login.site.label();
-        if !named.is_empty() && refusals <= MOST_REFUSALS {
-            remember(self.login, |refused, now| refused.remember(named, now));
-            let rest = asked.without(named);
-            let text = format!("{site} refused the scopes {named}; asking again without them");
-            return (!rest.is_empty()).then(|| {
-                self.login.context.terminal.say(&text);
-                Next::Ask(rest)
-            });
+    /// What can be done about an error: other scopes, or another client.
+    ///
+    /// # Errors
+    /// The error itself where nothing can, or that of the attempt.
+    async fn next(&mut self, error: BrokerError, asked: &Ask) -> Result<Next, BrokerError> {
+        match &error {
+            BrokerError::Login(LoginError::ScopesRefused { named, .. }) => {
+                self.refusals += 1;
+                self.for_less(named, asked).ok_or(error)
+            }
+            BrokerError::Login(login_error)
+                if self.client == Registered::Earlier
+                    && forgot_client(login_error, &asked.site) =>
+            {
+                self.with_another_client(asked).await
+            }
+            _ => Err(error),
         }
-        let harmless = asked.filtered(|scope| Scopes::read_only_set().contains(scope));
-        let less = !harmless.is_empty() && harmless.len() < asked.len();
-        less.then_some(Next::Offer(harmless))
     }
 
-    /// Begins anew with fewer scopes, in the same browser.
+    /// Asks without the scopes that were refused, or with those alone that do no harm.
+    fn for_less(&self, refused: &Scopes, asked: &Ask) -> Option<Next> {
+        let site = self.login.site.label();
+        let ask = |scopes| Ask { scopes, ..asked.clone() };
+        if !refused.is_empty() && self.refusals <= MOST_REFUSALS {
+            remember(self.login, |known, now| known.remember(refused, now));
+            let rest = asked.scopes.without(refused);
+            let text = format!("{site} refused the scopes {refused}; asking again without them");
+            return (!rest.is_empty()).then(|| {
+                self.login.context.terminal.say(&text);
+                Next::Ask(ask(rest))
+            });
+        }
+        let harmless = asked.scopes.filtered(|scope| Scopes::read_only_set().contains(scope));
+        let less = !harmless.is_empty() && harmless.len() < asked.scopes.len();
+        less.then(|| Next::Offer(ask(harmless)))
+    }
+
+    /// Registers once more, because the server knows nothing of the client that it gave us earlier.
+    async fn with_another_client(&mut self, asked: &Ask) -> Result<Next, BrokerError> {
+        let site = self.login.site.label();
+        self.login.context.terminal.say(&format!(
+            "{site} does not know the OAuth client of this installation any more; registering another"
+        ));
+        let dropped = &asked.client_id;
+        let client_id = self.within_limit(register_again(self.login, dropped)).await??;
+        self.client = Registered::InThisLogin;
+        Ok(Next::Ask(Ask { client_id, ..asked.clone() }))
+    }
+
+    /// Begins anew, in the same browser.
     async fn ask_again(
         &self,
         listener: &mut CallbackListener,
-        refused: &Authorization,
         next: Next,
         browser: Option<WaitingBrowser>,
     ) -> Authorization {
         let terminal = self.login.context.terminal;
-        let begin = |scopes| Authorization::begin(Ask { scopes, ..refused.ask().clone() });
         match next {
-            Next::Ask(scopes) => {
-                let authorization = begin(scopes);
+            Next::Ask(ask) => {
+                let authorization = Authorization::begin(ask);
                 match browser {
                     Some(browser) => CallbackListener::send_on(browser, &authorization.url),
                     None => terminal.say(&format!("open {}", authorization.url)),
                 }
                 authorization
             }
-            Next::Offer(scopes) => {
-                let authorization = begin(scopes);
+            Next::Offer(ask) => {
+                let authorization = Authorization::begin(ask);
                 let (site, url) = (self.login.site.label(), authorization.url.as_str());
                 terminal.say(&format!(
                     "{site} refused the scopes and did not say which; to log in with read access alone, go on in the browser, or open {url}"
@@ -277,4 +318,18 @@ async fn next_line(pasted: &mut Option<PastedLines>) -> Option<String> {
 fn is_wrong_code(error: &BrokerError) -> bool {
     let BrokerError::Login(LoginError::Exchange { source, .. }) = error else { return false };
     matches!(source, TokenError::InvalidGrant { .. })
+}
+
+/// Whether the server at `site`, which registered our client, says that it does not know it.
+fn forgot_client(error: &LoginError, site: &Site) -> bool {
+    match error {
+        LoginError::Denied { code, .. } => {
+            ["invalid_client", "unauthorized_client"].contains(&code.as_str())
+        }
+        // At another region the client never was.
+        LoginError::Exchange { site: asked, source: TokenError::InvalidClient { .. } } => {
+            *asked == site.to_string()
+        }
+        _ => false,
+    }
 }

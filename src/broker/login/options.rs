@@ -67,10 +67,11 @@ impl LoginOptions {
 
     /// Where the login begins: at the region of a vanity host.
     pub(super) fn begins_at(&self) -> (Site, Option<&VanityHost>) {
-        match &self.site {
-            SiteName::Site(site) => (site.clone(), None),
-            SiteName::Vanity(vanity) => (Site::Datadog(vanity.region), Some(vanity)),
-        }
+        let vanity = match &self.site {
+            SiteName::Site(_) => None,
+            SiteName::Vanity(vanity) => Some(vanity),
+        };
+        (self.site.region(), vanity)
     }
 
     /// Ports to try, in order.

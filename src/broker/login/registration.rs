@@ -17,20 +17,64 @@ use super::context::LoginContext;
 /// Registering takes two requests at most.
 const REGISTRATION_LIMIT: Duration = Duration::from_mins(1);
 
+/// The OAuth client of a login.
+pub struct Client {
+    pub client_id: ClientId,
+    pub registered: Registered,
+}
+
+/// When the client was registered. One of an earlier day may be unknown to the server by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    Earlier,
+    InThisLogin,
+}
+
 /// The client of this installation at the site; registered at the first login there, and again if
 /// the port to listen on is none of those registered.
-pub async fn registered(login: &LoginContext<'_>) -> Result<ClientId, BrokerError> {
-    let (context, site) = (login.context, &login.site);
+pub async fn register_once(login: &LoginContext<'_>) -> Result<Client, BrokerError> {
     let registrations = Registrations::of(login.installation);
     let lock = lock_registrations(login, &registrations)?;
-    let uris = login.options.redirect_uris();
-    if let Some(known) = registrations.load(site)?
-        && uris.iter().all(|uri| known.redirect_uris.contains(uri))
-    {
-        context.terminal.trace(|| "this installation is registered there".into());
-        return Ok(known.client_id);
+    if let Some(client_id) = known(login, &registrations)? {
+        login.context.terminal.trace(|| "this installation is registered there".into());
+        return Ok(Client { client_id, registered: Registered::Earlier });
     }
+    let client_id = register(login, &registrations, &lock).await?;
+    Ok(Client { client_id, registered: Registered::InThisLogin })
+}
+
+/// Another client than `dropped`, which the site does not know any more. One that another login
+/// registered meanwhile is taken.
+pub async fn register_again(
+    login: &LoginContext<'_>,
+    dropped: &ClientId,
+) -> Result<ClientId, BrokerError> {
+    let registrations = Registrations::of(login.installation);
+    let lock = lock_registrations(login, &registrations)?;
+    match known(login, &registrations)? {
+        Some(other) if other != *dropped => Ok(other),
+        _ => register(login, &registrations, &lock).await,
+    }
+}
+
+fn known(
+    login: &LoginContext<'_>,
+    registrations: &Registrations<'_>,
+) -> Result<Option<ClientId>, BrokerError> {
+    let uris = login.options.redirect_uris();
+    let known = registrations.load(&login.site)?;
+    let fits = |known: &Registration| uris.iter().all(|uri| known.redirect_uris.contains(uri));
+    Ok(known.filter(fits).map(|known| known.client_id))
+}
+
+async fn register(
+    login: &LoginContext<'_>,
+    registrations: &Registrations<'_>,
+    lock: &Lock,
+) -> Result<ClientId, BrokerError> {
+    let (context, site) = (login.context, &login.site);
     context.terminal.trace(|| format!("registers this installation at {site}"));
+    let uris = login.options.redirect_uris();
     let http = Http::for_site(site, context.environment)?;
     let client_id = oauth::register(&http, site, &uris).await?;
     let registration = Registration {
@@ -38,7 +82,7 @@ pub async fn registered(login: &LoginContext<'_>) -> Result<ClientId, BrokerErro
         redirect_uris: uris,
         registered: context.clock.now(),
     };
-    registrations.save(&lock, site, &registration)?;
+    registrations.save(lock, site, &registration)?;
     Ok(client_id)
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::home::Home;
+use crate::support::login::Login;
 use crate::support::peers::{Kind, Peer};
 use crate::support::tmux::Tmux;
 
@@ -38,21 +39,42 @@ impl Clock {
 #[test]
 fn a_login_counts_down_and_ends_after_five_minutes() {
     let peer = Peer::start(Kind::Demo);
-    let mut home = Home::at(&peer);
+    let screen = end_of_a_login(&remote_home(&peer));
+    assert!(!screen.contains("forget-client"), "{screen}");
+}
+
+#[test]
+fn a_login_that_nobody_finished_names_the_way_out_where_the_client_may_be_forgotten() {
+    let peer = Peer::start(Kind::Demo);
+    let home = remote_home(&peer);
+    let login = Login::start(&home);
+    login.complete(&home);
+    let screen = end_of_a_login(&home).replace(['\n', '\r'], "");
+    assert!(screen.contains("dd-oauth logout --forget-client"), "{screen}");
+}
+
+/// A home in which no browser opens.
+fn remote_home(peer: &Peer) -> Home {
+    let mut home = Home::at(peer);
     home.set("BROWSER", "").set("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22");
-    let clock = Clock::of(&home);
+    home
+}
+
+/// What the terminal shows at the end of a login to which nobody came back.
+fn end_of_a_login(home: &Home) -> String {
+    let clock = Clock::of(home);
     let (assignments, program) = (clock.assignments(), env!("CARGO_BIN_EXE_dd-oauth"));
-    let terminal = Tmux::run(&home, &format!("{assignments} {program} login; echo ended with $?"));
+    let terminal = Tmux::run(home, &format!("{assignments} {program} login; echo ended with $?"));
     terminal.shows("[4:5");
     clock.put_forward(4 * 60);
     let screen = terminal.shows("[0:5");
     assert!(!screen.contains("ended with"), "{screen}");
     clock.put_forward(5 * 60);
-    let screen = terminal.shows("ended with");
-    assert!(screen.contains("ended with 3"), "{screen}");
-    assert!(screen.contains("nobody finished the login within 300 s"), "{screen}");
+    let end = terminal.shows("ended with");
+    assert!(end.contains("ended with 3"), "{end}");
+    assert!(end.contains("nobody finished the login within 300 s"), "{end}");
     drop(terminal);
     // Nothing of it is in the way of the next one.
-    let next = Tmux::run(&home, &format!("{program} login"));
-    next.shows("[4:5");
+    Tmux::run(home, &format!("{program} login")).shows("[4:5");
+    end
 }

@@ -3,6 +3,7 @@
 mod bad_answers;
 mod browser;
 mod callback;
+mod dropped_client;
 // The clock that it puts forward is one of Linux.
 #[cfg(target_os = "linux")]
 mod limit;

@@ -34,9 +34,29 @@ fn a_logout_can_forget_the_client_too() {
     home.log_in();
     assert_eq!(registrations(), 1);
     let run = home.run(&["logout", "--forget-client"], "");
-    assert!(run.stderr.contains("the OAuth client is forgotten"), "{run:?}");
+    assert_eq!(run.code, Some(0));
+    assert!(run.stderr.contains("the OAuth client at"), "{run:?}");
     home.log_in();
     assert_eq!(registrations(), 2);
+}
+
+#[test]
+fn a_client_is_forgotten_without_a_session_too() {
+    let peer = Peer::start(Kind::Demo);
+    let home = Home::at(&peer);
+    let forget = || {
+        let run = home.run(&["logout", "--forget-client"], "");
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.stderr
+    };
+    assert!(forget().contains("no OAuth client was registered at"));
+    home.log_in();
+    assert_eq!(home.run(&["logout"], "").code, Some(0));
+    assert!(forget().contains("is forgotten"));
+    assert!(forget().contains("no OAuth client was registered at"));
+    home.log_in();
+    let registrations = peer.log().into_iter().filter(|event| event.endpoint == "register");
+    assert_eq!(registrations.count(), 2);
 }
 
 #[test]
