@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::home::Home;
 use crate::support::peers::{Kind, Peer};
-use crate::support::process::Run;
+use crate::support::process::{Run, finish, start};
 
 struct Stage {
     peer: Peer,
@@ -66,6 +66,20 @@ fn a_store_in_between_does_not_let_the_server_be_asked_before_its_time() {
     stage.home.make_stale();
     stage.get().fails(4, &["503"]);
     assert_eq!(stage.results(), ["faulted"]);
+}
+
+#[test]
+fn an_answer_that_comes_late_is_waited_for_by_everybody() {
+    for kind in [Kind::Demo, Kind::Judge] {
+        let stage = Stage::stale(kind, false);
+        // Longer than a usual client waits.
+        stage.fault(1, json!({"kind": "late", "ms": 17_000}));
+        let callers: Vec<_> = (0..3).map(|_| start(stage.home.program(&["get"]), b"")).collect();
+        let answers: Vec<_> = callers.into_iter().map(|caller| finish(caller).stdout).collect();
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        assert!(stage.peer.accepts(&stage.home.get()));
+        assert_eq!(stage.results(), ["issued"]);
+    }
 }
 
 #[test]
