@@ -1,14 +1,14 @@
 //! Revoking a session's tokens and forgetting it; of one session, or of everything.
 
-use crate::http_client::{Http, HttpError, block_on};
 use crate::names::SessionName;
-use crate::oauth::{self, TokenHint};
+use crate::oauth::TokenHint;
 use crate::protocol::Target;
-use crate::session::{Access, Registrations, Renewal, Session, SessionStore, StorageError};
+use crate::session::{Registrations, SessionStore, StorageError};
 use crate::site::Site;
 
 use super::locking::{hold_session, hold_to_write};
 use super::refresh::committed_or_secured;
+use super::revocation::{NotRevoked, revoke_now};
 use super::target::{Wanted, chosen, not_logged_in};
 use super::{BrokerError, Context};
 
@@ -18,16 +18,6 @@ pub struct LoggedOut {
     pub name: SessionName,
     /// What the server was not told, and why.
     pub not_revoked: Vec<(TokenHint, NotRevoked)>,
-}
-
-/// Why a token was not revoked.
-#[derive(Debug, thiserror::Error)]
-pub enum NotRevoked {
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// There is nobody in whose name it could be revoked.
-    #[error("it was stored without a client")]
-    NoClient,
 }
 
 /// What a logout of everything did.
@@ -154,28 +144,7 @@ fn log_out_of(
     let Some(session) = store.load(name)? else { return Ok(None) };
     // A worker that died before its commit left the tokens that are in force in the journal.
     let session = committed_or_secured(store, session)?;
-    let not_revoked = revoke(context, &session);
+    let not_revoked = revoke_now(context, &session);
     store.forget(&lock, name)?;
     Ok(Some(LoggedOut { name: name.clone(), not_revoked }))
-}
-
-/// Tells the server to end the tokens of a session. What it was not told, and why.
-fn revoke(context: &Context<'_>, session: &Session) -> Vec<(TokenHint, NotRevoked)> {
-    let Renewal::Possible { client_id, refresh_token } = &session.renewal else {
-        let held = matches!(session.access, Access::Held { .. });
-        let access = (TokenHint::AccessToken, NotRevoked::NoClient);
-        return held.then_some(access).into_iter().collect();
-    };
-    let mut tokens = vec![(TokenHint::RefreshToken, refresh_token.expose())];
-    if let Access::Held { token, .. } = &session.access {
-        tokens.push((TokenHint::AccessToken, token.expose()));
-    }
-    let site = &session.name.site;
-    let mut not_revoked = Vec::new();
-    for (hint, token) in tokens {
-        let revoked = Http::for_site(site, context.environment)
-            .and_then(|http| block_on(oauth::revoke(&http, site, client_id, token, hint))?);
-        not_revoked.extend(revoked.err().map(|error| (hint, error.into())));
-    }
-    not_revoked
 }

@@ -13,6 +13,7 @@ mod locking;
 mod login;
 mod logout;
 mod refresh;
+mod revocation;
 mod sealing_key;
 mod standing;
 mod store;
@@ -28,10 +29,11 @@ pub use get::{Found, Origin, get, get_to_keep};
 pub use import::{ImportOptions, Original, earlier_sessions, has_session, import};
 pub use login::{LoggedIn, LoginOptions, ScopeOptions, log_in};
 pub use logout::{
-    AllLoggedOut, ForgottenClient, LoggedOut, NotRevoked, log_out, log_out_and_forget_client,
+    AllLoggedOut, ForgottenClient, LoggedOut, log_out, log_out_and_forget_client,
     log_out_of_everything,
 };
 pub use refresh::{DueRenewal, refresh_by_hand, refresh_now, renew_as_worker, renew_in_background};
+pub use revocation::NotRevoked;
 pub use sealing_key::{SealingKeyMoved, forget_sealing_key, move_sealing_key};
 pub use standing::{Standing, ensure_obtainable, standing_of};
 pub use store::store;

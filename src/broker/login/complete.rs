@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::broker::BrokerError;
 use crate::broker::locking::{WRITE_LIMIT, hold};
+use crate::broker::revocation::revoke;
 use crate::clock::{Deadline, Timestamp};
 use crate::http_client::Http;
 use crate::names::{ClientId, OrgLabel, SessionName};
@@ -34,7 +35,18 @@ pub async fn complete(
     let ask = authorization.ask();
     let grant = exchange(login, ask, returned).await?;
     let session = granted(fresh, grant, &ask.client_id, sent, &ask.scopes);
-    let session = keep(login, session)?;
+    let session = match keep(login, session.clone()) {
+        Ok(session) => session,
+        Err(error) => {
+            // Nobody would ever use these tokens, and nobody could end them.
+            let not_revoked = revoke(login.context, &session).await;
+            login.context.terminal.trace(|| {
+                let count = not_revoked.len();
+                format!("what came cannot be kept, and is revoked; {count} tokens were not")
+            });
+            return Err(error);
+        }
+    };
     note_outcome(login, &ask.scopes, &session);
     Ok(LoggedIn { session, wanted: login.options.scopes.scopes.clone() })
 }
