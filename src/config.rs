@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::environment::{Environment, VariableError};
 use crate::exit::ExitKind;
 use crate::names::OrgLabel;
-use crate::platform::{self, NoHome, Privacy};
+use crate::platform::{self, NoHome, Place, Privacy};
 use crate::session::{InstallationPaths, KeyPlace, KeySettings, KeychainTimeout};
 use crate::site::{Site, SiteError, SiteName};
 use crate::terminal::Interactive;
@@ -85,10 +85,11 @@ pub struct Flags {
 /// The configuration of one run, as far as every command needs it.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub paths: InstallationPaths,
+    /// Where the installation is. A caller without a home directory may need none.
+    pub paths: Result<InstallationPaths, NoHome>,
     pub site: Option<Setting<SiteName>>,
     pub org: Option<Setting<OrgLabel>>,
-    file: PathBuf,
+    directory: Place,
 }
 
 impl Config {
@@ -97,13 +98,10 @@ impl Config {
     /// # Errors
     /// Where a variable has a value that means nothing.
     pub fn read(flags: Flags, environment: &Environment) -> Result<Self, ConfigError> {
-        let directories = platform::directories(environment)?;
-        let state = environment.absolute_path("DD_OAUTH_STATE_DIR")?;
-        let paths = InstallationPaths {
-            state_directory: state.unwrap_or(directories.state),
-            data_directory: directories.data,
-            key: key_settings(environment)?,
-        };
+        let directories = platform::directories(environment);
+        let named = environment.absolute_path("DD_OAUTH_STATE_DIR")?;
+        let state = named.map_or(directories.state, Place::ours);
+        let paths = InstallationPaths::new(state, directories.data, key_settings(environment)?);
         let parse_site = |text: &str| SiteName::parse(text).map_err(|error| error.to_string());
         let parse_org = |text: &str| {
             OrgLabel::parse(text).ok_or_else(|| {
@@ -116,22 +114,33 @@ impl Config {
             paths,
             site: setting(flags.site, "--site", "DD_SITE", environment, parse_site)?,
             org: setting(flags.org, "--org", "DD_ORG", environment, parse_org)?,
-            file: directories.config.join("config.toml"),
+            directory: directories.config,
         })
     }
 
-    /// Where `config.toml` would be.
-    #[must_use]
-    pub fn file_path(&self) -> &Path {
-        &self.file
+    /// Where the installation is.
+    ///
+    /// # Errors
+    /// If that is in a home directory, and nobody knows where it is.
+    pub fn paths(&self) -> Result<&InstallationPaths, ConfigError> {
+        self.paths.as_ref().map_err(|error| error.clone().into())
     }
 
-    /// Reads `config.toml`; a missing one is empty.
+    /// Where `config.toml` would be.
+    ///
+    /// # Errors
+    /// If that is in a home directory, and nobody knows where it is.
+    pub fn file_path(&self) -> Result<PathBuf, NoHome> {
+        Ok(self.directory.path()?.join("config.toml"))
+    }
+
+    /// Reads `config.toml`; a missing one is empty, and so is one that can be nowhere.
     ///
     /// # Errors
     /// Where it cannot be read, or says something that is not known.
     pub fn file(&self) -> Result<ConfigFile, ConfigError> {
-        ConfigFile::parse(&self.file, &read_own_file(&self.file)?.unwrap_or_default())
+        let Ok(path) = self.file_path() else { return Ok(ConfigFile::default()) };
+        ConfigFile::parse(&path, &read_own_file(&path)?.unwrap_or_default())
     }
 
     /// Whether we may ask a person.
@@ -150,9 +159,9 @@ impl Config {
             })?;
             return Ok(Setting { value, source: Source::Variable(VARIABLE) });
         }
-        Ok(match self.file()?.interactive {
-            Some(value) => Setting { value, source: Source::File(self.file.clone()) },
-            None => Setting { value: Interactive::default(), source: Source::Default },
+        Ok(match (self.file()?.interactive, self.file_path()) {
+            (Some(value), Ok(path)) => Setting { value, source: Source::File(path) },
+            _ => Setting { value: Interactive::default(), source: Source::Default },
         })
     }
 

@@ -39,7 +39,7 @@ pub enum Origin {
 /// If none can be had.
 pub fn get(context: &Context<'_>, request: &GetRequest) -> Result<Found, BrokerError> {
     let wanted = Wanted::of(context, &request.target);
-    let Some(installation) = context.installation()? else {
+    let Some(installation) = context.installation_if_any()? else {
         return get_without_session(context, &wanted, request, None);
     };
     let Some(name) = wanted.choose(context, &installation)? else {
@@ -160,6 +160,8 @@ fn get_without_session(
     if let Some((answer, source)) = answer_from_ambient(context, &site, wanted, request)? {
         return Ok(Found { answer, origin: Origin::Ambient(source), renewal: None });
     }
+    // A login would have no place for its session.
+    context.config.paths()?;
     if let Some(installation) = installation {
         wanted.ensure_not_elsewhere(installation)?;
     }

@@ -34,7 +34,8 @@ pub fn earlier_sessions(
     in_keychain: bool,
 ) -> Result<EarlierSessions, BrokerError> {
     let directories = platform::directories_of_earlier_tools(context.environment)?;
-    Ok(EarlierSessions::find(&directories, in_keychain.then(|| keychain(context))))
+    let keychain = in_keychain.then(|| keychain(context)).transpose()?;
+    Ok(EarlierSessions::find(&directories, keychain))
 }
 
 /// Whether there is a session of this name here, for which its file need not be opened.
@@ -71,13 +72,13 @@ pub fn import(
             let (name, tool) = (name.clone(), earlier.tool);
             return Err(ImportError::Exists { name, tool }.into());
         }
-        earlier.ensure_unchanged(keychain(context))?;
+        earlier.ensure_unchanged(keychain(context)?)?;
         let generation = existing.map_or(Generation::FIRST, |session| session.generation.next());
         store.save(&lock, &earlier.to_session(generation))?;
     }
     import_registration(context, &installation, &name.site, earlier)?;
     if options.original == Original::Removed {
-        earlier.remove_original(keychain(context))?;
+        earlier.remove_original(keychain(context)?)?;
     }
     drop((lock, one_at_a_time));
     Ok(())
@@ -99,6 +100,6 @@ fn import_registration(
     Ok(())
 }
 
-fn keychain(context: &Context<'_>) -> Keychain {
-    Keychain::with(context.config.paths.key.timeout)
+fn keychain(context: &Context<'_>) -> Result<Keychain, BrokerError> {
+    Ok(Keychain::with(context.config.paths()?.key.timeout))
 }

@@ -36,7 +36,7 @@ pub fn forget_sealing_key(
     context: &Context<'_>,
     id: &str,
 ) -> Result<Vec<StorageError>, BrokerError> {
-    let paths = &context.config.paths;
+    let paths = context.config.paths()?;
     let copies = KeyCopies::find(paths)?;
     copies.forget(paths, id).map_err(|not_forgotten| match copies.keychain {
         // It may well be there.

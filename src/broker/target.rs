@@ -91,7 +91,7 @@ pub fn knows(context: &Context<'_>, target: &Target) -> Result<bool, BrokerError
     if matches!(&target.site, Some(SiteName::Site(site)) if site.is_datadog()) {
         return Ok(true);
     }
-    let Some(installation) = context.installation()? else { return Ok(false) };
+    let Some(installation) = context.installation_if_any()? else { return Ok(false) };
     Ok(Wanted::of(context, target).choose(context, &installation)?.is_some())
 }
 

@@ -26,8 +26,8 @@ pub fn configuration(
 ) -> Result<Config, Error> {
     let mut config = Config::read(flags, environment)?;
     // The person has to find the window that asks, and to type the password.
-    if terminal.has_person() {
-        config.paths.key.timeout = KeychainTimeout::attended(terminal::tell);
+    if let (true, Ok(paths)) = (terminal.has_person(), &mut config.paths) {
+        paths.key.timeout = KeychainTimeout::attended(terminal::tell);
     }
     Ok(config)
 }

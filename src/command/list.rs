@@ -6,12 +6,12 @@ use serde_json::json;
 use super::stdio::print;
 use crate::broker::{self, Context};
 use crate::error::Error;
-use crate::session::{Installation, SessionHead, SessionStore, selection};
+use crate::session::{SessionHead, SessionStore, selection};
 
 pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
     let mut heads = Vec::new();
     let mut selected = None;
-    if let Some(installation) = Installation::open(&context.config.paths)? {
+    if let Some(installation) = context.installation()? {
         let store = SessionStore::of(&installation);
         selected = selection::selected(&installation)?;
         for name in store.names()? {

@@ -18,7 +18,7 @@ pub fn run(context: &Context<'_>, action: &SealingKeyAction) -> Result<(), Error
 }
 
 fn list(context: &Context<'_>) -> Result<(), Error> {
-    let found = KeyCopies::find(&context.config.paths)?;
+    let found = KeyCopies::find(context.config.paths()?)?;
     let lines = found
         .copies
         .iter()
@@ -36,7 +36,7 @@ fn move_to(context: &Context<'_>, place: KeyPlace) -> Result<(), Error> {
         context.terminal.warn(&format!("a copy of the key was left behind: {left}"));
     }
     context.terminal.say(&format!("the sealing key rests in: {}", moved.home));
-    if context.config.paths.key.named_file.is_some() {
+    if context.config.paths()?.key.named_file.is_some() {
         context.terminal.warn("DD_OAUTH_KEY_FILE goes before that; unset it");
     }
     Ok(())

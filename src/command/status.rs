@@ -1,5 +1,7 @@
 //! `dd-oauth status`: one session, and where the configuration came from.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use super::stdio::print;
@@ -17,11 +19,12 @@ struct Status {
     standing: Standing,
     freshness: &'static str,
     key_home: KeyHome,
+    state_directory: PathBuf,
     chosen_by: String,
 }
 
 pub fn run(context: &Context<'_>, flags: &StatusFlags) -> Result<(), Error> {
-    let Some(installation) = Installation::open(&context.config.paths)? else {
+    let Some(installation) = context.installation_if_any()? else {
         return without_session(context, None, flags);
     };
     let Some(name) = broker::chosen(context, &installation)? else {
@@ -46,8 +49,9 @@ pub fn run(context: &Context<'_>, flags: &StatusFlags) -> Result<(), Error> {
         }
         None => Source::Default.to_string(),
     };
-    let status =
-        Status { session, standing, freshness, key_home: installation.key_home()?, chosen_by };
+    let key_home = installation.key_home()?;
+    let state_directory = installation.state_directory().to_path_buf();
+    let status = Status { session, standing, freshness, key_home, state_directory, chosen_by };
     if flags.json { print(&status.json(context)) } else { print(&status.text(context)) }
 }
 
@@ -58,6 +62,7 @@ fn without_session(
     flags: &StatusFlags,
 ) -> Result<(), Error> {
     let Some(outside) = broker::ambient_token(context, installation)? else {
+        context.config.paths()?;
         return Err(broker::not_logged_in(context).into());
     };
     if flags.check {
@@ -114,7 +119,7 @@ impl Status {
             "trouble": self.trouble(context),
             "scopes": scopes.iter().collect::<Vec<_>>(),
             "key": self.key_home.to_string(),
-            "state_directory": context.config.paths.state_directory.to_string_lossy(),
+            "state_directory": self.state_directory.to_string_lossy(),
         });
         format!("{value}\n")
     }
@@ -146,7 +151,7 @@ impl Status {
             ("scopes", if scopes.is_empty() { "-".into() } else { scopes.to_string() }),
             ("sealing key", self.key_home.to_string()),
             ("it protects", protection(self.key_home.place()).into()),
-            ("state", context.config.paths.state_directory.display().to_string()),
+            ("state", self.state_directory.display().to_string()),
         ]);
         lines_of(lines)
     }

@@ -8,7 +8,7 @@ use crate::broker::{self, Context, DueRenewal};
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::platform;
-use crate::session::{Installation, SessionStore};
+use crate::session::SessionStore;
 
 /// Refreshes `session`; with the lock and the key that it was handed, where there is a `descriptor`.
 pub fn run(context: &Context<'_>, session: &str, descriptor: Option<i32>) -> Result<(), Error> {
@@ -19,7 +19,7 @@ pub fn run(context: &Context<'_>, session: &str, descriptor: Option<i32>) -> Res
 }
 
 fn begin(context: &Context<'_>, session: &str) -> Result<(), Error> {
-    let Some(installation) = Installation::open(&context.config.paths)? else { return Ok(()) };
+    let Some(installation) = context.installation()? else { return Ok(()) };
     let store = SessionStore::of(&installation);
     let Some(name) = store.name_of_file(session)? else { return Ok(()) };
     let Some(session) = store.load(&name)? else { return Ok(()) };
@@ -28,7 +28,7 @@ fn begin(context: &Context<'_>, session: &str) -> Result<(), Error> {
 
 fn go_on(context: &Context<'_>, session: &str, descriptor: i32) -> Result<(), Error> {
     let file = platform::detach(descriptor).map_err(Error::Input)?;
-    let Some(installation) = Installation::open(&context.config.paths)? else { return Ok(()) };
+    let Some(installation) = context.installation()? else { return Ok(()) };
     let mut key = Zeroizing::new([0; 32]);
     let mut input = platform::take_stdin().map_err(Error::Input)?;
     input.read_exact(&mut *key).map_err(Error::Input)?;

@@ -25,7 +25,7 @@ pub mod keychain;
 pub mod keychain;
 
 pub use directories::{
-    Directories, EarlierDirectories, NoHome, directories, directories_of_earlier_tools,
+    Directories, EarlierDirectories, NoHome, Place, directories, directories_of_earlier_tools,
 };
 #[cfg(unix)]
 pub use unix::*;

@@ -88,7 +88,9 @@ impl Bearer {
     #[must_use]
     pub fn start(target: Target, mut config: Config) -> Self {
         // A keychain that locks, as it may at night, must not end a run that began when it was open.
-        config.paths.key.memory = Some(KeyMemory::default());
+        if let Ok(paths) = &mut config.paths {
+            paths.key.memory = Some(KeyMemory::default());
+        }
         let (orders, received) = mpsc::channel();
         let shared = Arc::new(Mutex::new(Shared::default()));
         let clock = Clock::system();

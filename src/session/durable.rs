@@ -7,7 +7,22 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::error::{StorageError, io_error};
-use crate::platform::{self, Privacy};
+use crate::platform::{self, Place, Privacy};
+
+/// Creates a directory of ours if it is missing, and checks that it is the user's own. The home
+/// directory that it may be in is not made.
+pub fn ensure_place(place: &Place) -> Result<(), StorageError> {
+    let path = place.path()?;
+    if path.is_dir() {
+        return check_directory(&path);
+    }
+    place.ensure_home()?;
+    if let Err(source) = platform::create_private_directory(&path) {
+        let instead = place.instead();
+        return Err(StorageError::NoPlace { path, source, instead });
+    }
+    check_directory(&path)
+}
 
 /// Creates `path` for the user alone if it is missing, and checks that it is the user's own.
 pub fn ensure_directory(path: &Path) -> Result<(), StorageError> {

@@ -5,10 +5,17 @@ use std::path::{Path, PathBuf};
 use super::key_place::KeyPlace;
 use super::keychain::{Keychain, KeychainError};
 use crate::exit::ExitKind;
+use crate::platform::NoHome;
 
 /// What is wrong with the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
+    #[error(transparent)]
+    NoHome(#[from] NoHome),
+    #[error(
+        "could not create the directory {}: {source}{}", .path.display(), elsewhere(*.instead)
+    )]
+    NoPlace { path: PathBuf, source: std::io::Error, instead: Option<&'static str> },
     #[error("could not {tried} {}: {source}", .path.display())]
     Io { tried: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{} {why}; it is refused, as what it says cannot be trusted", .path.display())]
@@ -67,6 +74,7 @@ impl StorageError {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
+            Self::NoHome(_) => ExitKind::Usage,
             Self::NotPrivate { .. } => ExitKind::Refused,
             _ => ExitKind::Storage,
         }
@@ -77,6 +85,12 @@ impl StorageError {
     pub fn is_io(&self) -> bool {
         matches!(self, Self::Io { .. })
     }
+}
+
+/// What the user can do about a directory that cannot be there.
+fn elsewhere(instead: Option<&str>) -> String {
+    let set = |variable| format!("; set {variable} to a directory that you can write to");
+    instead.map_or_else(String::new, set)
 }
 
 /// What the user can do about a keychain that failed.

@@ -28,8 +28,8 @@ pub struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    pub fn of(context: &'a Context<'a>) -> Self {
-        let mut paths = context.config.paths.clone();
+    pub fn of(context: &'a Context<'a>, paths: &InstallationPaths) -> Self {
+        let mut paths = paths.clone();
         // Also where a person could unlock it: that it is locked is what they want to know.
         paths.key.timeout = KeychainTimeout { limit: KEYCHAIN_LIMIT, notice: None };
         let installation = Installation::open(&paths)

@@ -16,8 +16,12 @@ use finding::{Finding, Verdict};
 use report::Report;
 
 pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
-    let (settings, configuration) = settings::look(context);
-    let account = Account::of(context);
+    let paths = match context.config.paths() {
+        Ok(paths) => paths,
+        Err(error) => return unconfigured(&error.into(), as_json),
+    };
+    let (settings, configuration) = settings::look(context, paths);
+    let account = Account::of(context, paths);
     let mut findings = vec![configuration];
     findings.extend(account.look());
     findings.extend(machine::look(context, &account.site()));

@@ -1,6 +1,6 @@
 //! What is configured, where that came from, and what contradicts it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::account::Account;
 use super::finding::{Finding, Verdict};
@@ -8,7 +8,7 @@ use crate::broker::Context;
 use crate::config::{Config, ConfigError, Setting, Source};
 use crate::environment::Environment;
 use crate::exit::ExitKind;
-use crate::session::KeySettings;
+use crate::session::{InstallationPaths, KeySettings};
 use crate::site::{Site, SiteName};
 
 /// One value of the configuration, and where it came from.
@@ -31,49 +31,48 @@ impl ShownSetting {
 }
 
 /// Everything that is configured, and whether it means something.
-pub fn look(context: &Context<'_>) -> (Vec<ShownSetting>, Finding) {
+pub fn look(context: &Context<'_>, paths: &InstallationPaths) -> (Vec<ShownSetting>, Finding) {
     let check = "configuration";
-    let mut settings = fixed(context.config, context.environment);
-    let finding = if let Err(error) = extend(&mut settings, context) {
-        Finding::problem(check, error).remedy("set it right")
-    } else {
-        let file = context.config.file_path();
-        let there = if file.exists() { "read" } else { "not there, which is fine" };
-        Finding::ok(check, format!("{} is {there}", file.display()))
+    let mut settings = fixed(context.config, paths, context.environment);
+    let finding = match (extend(&mut settings, context), context.config.file_path()) {
+        (Err(error), _) => Finding::problem(check, error).remedy("set it right"),
+        (Ok(()), Ok(file)) => {
+            let there = if file.exists() { "read" } else { "not there, which is fine" };
+            Finding::ok(check, format!("{} is {there}", file.display()))
+        }
+        (Ok(()), Err(error)) => Finding::note(check, format!("config.toml is not read: {error}")),
     };
     (settings, finding)
 }
 
 /// What every command has read by now.
-fn fixed(config: &Config, environment: &Environment) -> Vec<ShownSetting> {
-    let KeySettings { place, named_file, kernel_stay, .. } = &config.paths.key;
+fn fixed(
+    config: &Config,
+    paths: &InstallationPaths,
+    environment: &Environment,
+) -> Vec<ShownSetting> {
+    let KeySettings { place, named_file, kernel_stay, .. } = &paths.key;
     let variable = |name: &'static str| {
         let set = environment.path(name).is_some();
         if set { Source::Variable(name) } else { Source::Default }
     };
-    let directory = |name, path: &Path, variables: &[&'static str]| {
+    let directory = |name, path: Option<PathBuf>, variables: &[&'static str]| {
         let source = variables.iter().find(|name| {
-            environment
-                .path(name)
-                .is_some_and(|above| above.is_absolute() && path.starts_with(above))
+            let above = environment.path(name).filter(|above| above.is_absolute());
+            above.is_some_and(|above| path.as_ref().is_some_and(|path| path.starts_with(above)))
         });
         let source = source.map_or(Source::Default, |name| Source::Variable(name));
-        ShownSetting { name, value: Some(path.display().to_string()), source }
+        ShownSetting { name, value: path.map(|path| path.display().to_string()), source }
     };
     let state = ["DD_OAUTH_STATE_DIR", "XDG_STATE_HOME", "LOCALAPPDATA"];
     let stay =
         kernel_stay.map_or("off".into(), |stay| humantime::format_duration(stay).to_string());
-    let file = config.file_path();
     vec![
         ShownSetting::of("site", config.site.as_ref(), shown_site),
         ShownSetting::of("org", config.org.as_ref(), ToString::to_string),
-        directory("state_directory", &config.paths.state_directory, &state),
-        directory(
-            "key_directory",
-            &config.paths.data_directory,
-            &["XDG_DATA_HOME", "LOCALAPPDATA"],
-        ),
-        directory("config_file", file, &["XDG_CONFIG_HOME", "APPDATA"]),
+        directory("state_directory", Some(paths.state_directory.clone()), &state),
+        directory("key_directory", paths.data.path().ok(), &["XDG_DATA_HOME", "LOCALAPPDATA"]),
+        directory("config_file", config.file_path().ok(), &["XDG_CONFIG_HOME", "APPDATA"]),
         ShownSetting {
             name: "token_storage",
             value: place.map(|place| place.to_string()),
@@ -102,10 +101,9 @@ fn extend(settings: &mut Vec<ShownSetting>, context: &Context<'_>) -> Result<(),
     let port = Config::callback_port(None, environment)?;
     settings.push(ShownSetting::of("callback_port", port.as_ref(), ToString::to_string));
     let trusted: Vec<_> = config.file()?.trusted_sites.iter().map(ToString::to_string).collect();
-    let source = if trusted.is_empty() {
-        Source::Default
-    } else {
-        Source::File(config.file_path().to_path_buf())
+    let source = match config.file_path() {
+        Ok(file) if !trusted.is_empty() => Source::File(file),
+        _ => Source::Default,
     };
     let value = (!trusted.is_empty()).then(|| trusted.join(", "));
     settings.push(ShownSetting { name: "trusted_sites", value, source });

@@ -9,7 +9,7 @@ use crate::command::stdio::{self, print};
 use crate::error::Error;
 use crate::exit::ExitKind;
 use crate::protocol::docker::{self, DockerError, Operation};
-use crate::session::{Installation, SessionStore};
+use crate::session::SessionStore;
 
 pub fn run(context: &Context<'_>, line: &HelperLine) -> Result<(), Error> {
     let name = line.operation.as_deref().ok_or(DockerError::NoOperation)?;
@@ -49,7 +49,7 @@ fn answer(
 }
 
 fn list(context: &Context<'_>) -> Result<(), Error> {
-    let names = match Installation::open(&context.config.paths)? {
+    let names = match context.installation_if_any()? {
         Some(installation) => SessionStore::of(&installation).names()?,
         None => Vec::new(),
     };

@@ -5,7 +5,7 @@ use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -59,6 +59,13 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 #[must_use]
 pub fn has_other_names(metadata: &Metadata) -> bool {
     metadata.nlink() > 1
+}
+
+/// The home directory of this user where no variable names it: what the user database says.
+#[must_use]
+pub fn home_on_record() -> Option<PathBuf> {
+    // The variable, which goes first there, is known to be missing or empty.
+    std::env::home_dir()
 }
 
 /// Creates a directory and its missing parents, for the user alone.

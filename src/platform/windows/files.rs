@@ -7,7 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::AsRawHandle;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Foundation::{
@@ -103,6 +103,13 @@ fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 #[must_use]
 pub fn has_other_names(_metadata: &Metadata) -> bool {
     false
+}
+
+/// The home directory of this user where no variable names it: the profile of who runs this.
+#[must_use]
+pub fn home_on_record() -> Option<PathBuf> {
+    // The variable, which goes first there, is known to be missing or empty.
+    std::env::home_dir()
 }
 
 /// Creates a directory and its missing parents.

@@ -38,9 +38,9 @@ pub fn create(
         return Ok((home, key, None));
     }
     let create_at = |place| {
-        let home = paths.key_home(id, place);
+        let home = paths.key_home(id, place)?;
         let state_directory = Some(paths.state_directory.clone());
-        storage::write(&home, &WrittenKey { key: SealingKey::generate()?, state_directory })?;
+        write(paths, &home, &WrittenKey { key: SealingKey::generate()?, state_directory })?;
         let key = storage::read(&home, &installation)?;
         Ok((home, key))
     };
@@ -50,6 +50,18 @@ pub fn create(
         }
         created => created.map(|(home, key)| (home, key, None)),
     }
+}
+
+/// Writes a key, and makes the directory of key files if it goes there.
+fn write(
+    paths: &InstallationPaths,
+    home: &KeyHome,
+    written: &WrittenKey,
+) -> Result<(), StorageError> {
+    if home.place() == KeyPlace::File {
+        durable::ensure_place(&paths.data)?;
+    }
+    storage::write(home, written)
 }
 
 /// Reads the key of `identity`: from the memory of this process, from the kernel, or from its home.
@@ -109,7 +121,7 @@ pub fn home_of(paths: &InstallationPaths, identity: &Identity) -> Result<KeyHome
         (None, KeyPlace::Named) => {
             Err(StorageError::NamedKeyUnset { installation: path_in(&paths.state_directory) })
         }
-        (None, place) => Ok(paths.key_home(&identity.id, place)),
+        (None, place) => Ok(paths.key_home(&identity.id, place)?),
     }
 }
 
@@ -127,9 +139,9 @@ pub fn move_to(
     // Read again under the lock: another move may have been faster.
     let identity = identity_in(&paths.state_directory)?.ok_or(StorageError::Forgotten)?;
     let (key, _) = read(paths, &identity)?;
-    let to = paths.key_home(&identity.id, place);
+    let to = paths.key_home(&identity.id, place)?;
     let written = WrittenKey { key, state_directory: Some(paths.state_directory.clone()) };
-    storage::write(&to, &written)?;
+    write(paths, &to, &written)?;
     let path = path_in(&paths.state_directory);
     let kept = storage::read(&to, &path)?;
     if !identity.has(&kept) {
@@ -159,16 +171,18 @@ pub fn remove_all(
     copies.filter_map(|copy| remove_copy(paths, id, copy, place == Some(copy))).collect()
 }
 
-/// Removes the copy of a key at one place. A keychain that does not exist holds no copy, unless
-/// `expected` says that the key was there.
+/// Removes the copy of a key at one place. A keychain or a home that does not exist holds no copy,
+/// unless `expected` says that the key was there.
 fn remove_copy(
     paths: &InstallationPaths,
     id: &str,
     copy: KeyPlace,
     expected: bool,
 ) -> Option<StorageError> {
-    match storage::remove(&paths.key_home(id, copy)) {
+    let removed = paths.key_home(id, copy).map_err(StorageError::from);
+    match removed.and_then(|home| storage::remove(&home)) {
         Err(StorageError::Keychain { source, .. }) if source.is_absence() && !expected => None,
+        Err(StorageError::NoHome(_)) if !expected => None,
         removed => removed.err(),
     }
 }

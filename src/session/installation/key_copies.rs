@@ -123,7 +123,8 @@ impl KeyCopies {
 
 fn in_files(paths: &InstallationPaths) -> Result<Vec<KeyCopy>, StorageError> {
     let mut copies = Vec::new();
-    for entry in std::fs::read_dir(&paths.data_directory).into_iter().flatten().flatten() {
+    let directory = paths.data.path()?;
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let file = entry.path();
         let id = entry
             .file_name()

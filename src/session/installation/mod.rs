@@ -56,7 +56,7 @@ impl Installation {
     /// As [`Installation::open`], and where something cannot be written.
     pub fn open_or_create(paths: &InstallationPaths) -> Result<Opened, StorageError> {
         let existing = Self::open(paths)?;
-        durable::ensure_directory(&paths.state_directory)?;
+        durable::ensure_place(&paths.state)?;
         for directory in [paths.sessions(), paths.registrations()] {
             durable::ensure_directory(&directory)?;
         }
@@ -232,20 +232,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::platform::Place;
     use crate::session::keychain::KeychainTimeout;
 
     fn paths(directory: &Path) -> InstallationPaths {
-        InstallationPaths {
-            state_directory: directory.join("state"),
-            data_directory: directory.join("data"),
-            key: KeySettings {
-                place: Some(KeyPlace::File),
-                named_file: None,
-                kernel_stay: None,
-                memory: None,
-                timeout: KeychainTimeout { limit: Duration::from_secs(3), notice: None },
-            },
-        }
+        let key = KeySettings {
+            place: Some(KeyPlace::File),
+            named_file: None,
+            kernel_stay: None,
+            memory: None,
+            timeout: KeychainTimeout { limit: Duration::from_secs(3), notice: None },
+        };
+        let place = |name| Place::ours(directory.join(name));
+        InstallationPaths::new(place("state"), place("data"), key).unwrap()
     }
 
     #[test]
@@ -265,7 +264,7 @@ mod tests {
             creators.into_iter().map(|creator| creator.join().unwrap()).collect()
         });
         assert!(prints.iter().all(|print| *print == prints[0]), "{prints:?}");
-        let keys = std::fs::read_dir(&paths.data_directory).unwrap().count();
+        let keys = std::fs::read_dir(paths.data.path().unwrap()).unwrap().count();
         assert_eq!(keys, 1, "the keys of the losers are removed");
     }
 

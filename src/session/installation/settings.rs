@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::platform::{NoHome, Place};
 use crate::session::key_place::{KeyHome, KeyPlace};
 use crate::session::keychain::KeychainTimeout;
 use crate::session::sealing_key::KeyMemory;
@@ -12,8 +13,10 @@ use crate::session::sealing_key::KeyMemory;
 pub struct InstallationPaths {
     /// Sessions, journals, locks and registrations.
     pub state_directory: PathBuf,
+    /// Why they are there.
+    pub(super) state: Place,
     /// Key files, apart from what they open.
-    pub data_directory: PathBuf,
+    pub data: Place,
     pub key: KeySettings,
 }
 
@@ -33,6 +36,14 @@ pub struct KeySettings {
 }
 
 impl InstallationPaths {
+    /// Everything of an installation but its key files is at `state`.
+    ///
+    /// # Errors
+    /// If that is in a home directory, and nobody knows where it is.
+    pub fn new(state: Place, data: Place, key: KeySettings) -> Result<Self, NoHome> {
+        Ok(Self { state_directory: state.path()?, state, data, key })
+    }
+
     /// The directory of the session files.
     pub(super) fn sessions(&self) -> PathBuf {
         self.state_directory.join("sessions")
@@ -44,12 +55,15 @@ impl InstallationPaths {
     }
 
     /// The place of the sealing key of the installation `id`. A key file is always one of our own.
-    pub(super) fn key_home(&self, id: &str, place: KeyPlace) -> KeyHome {
-        match place {
+    ///
+    /// # Errors
+    /// If it is in a home directory, and nobody knows where that is.
+    pub(super) fn key_home(&self, id: &str, place: KeyPlace) -> Result<KeyHome, NoHome> {
+        Ok(match place {
             KeyPlace::Keychain => KeyHome::keychain(id, self.key.timeout),
             KeyPlace::File | KeyPlace::Named => {
-                KeyHome::File(self.data_directory.join(format!("{id}.key")))
+                KeyHome::File(self.data.path()?.join(format!("{id}.key")))
             }
-        }
+        })
     }
 }

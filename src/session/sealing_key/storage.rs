@@ -42,16 +42,14 @@ impl WrittenKey {
     }
 }
 
-/// Writes a key, unless `DD_OAUTH_KEY_FILE` names its file. An existing key file stays as it is.
+/// Writes a key, unless `DD_OAUTH_KEY_FILE` names its file. An existing key file stays as it is; the
+/// directory of a new one exists.
 pub fn write(home: &KeyHome, written: &WrittenKey) -> Result<(), StorageError> {
     match home {
         KeyHome::Keychain { id, keychain } => keychain
             .write(SERVICE, id, &written.to_bytes())
             .map_err(|source| keychain_error("write", id, source)),
-        KeyHome::File(path) => {
-            durable::ensure_directory(path.parent().unwrap_or(path))?;
-            durable::create_once(path, &written.to_bytes()).map(|_| ())
-        }
+        KeyHome::File(path) => durable::create_once(path, &written.to_bytes()).map(|_| ()),
         KeyHome::NamedFile(_) => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ mod doctor;
 // Its examples have a time of their own.
 #[cfg(feature = "test-clock")]
 mod document;
+mod homes;
 mod injection;
 mod renderings;
 mod trace;

@@ -279,16 +279,14 @@ fn a_browser_that_cannot_be_opened_is_noticed_and_the_next_one_tried() {
 }
 
 #[test]
-fn without_a_profile_it_says_what_to_set() {
-    let home = Home::new();
-    home.run(&["store"], SESSION).succeeds_quietly();
-    for (variable, value) in [
-        ("LOCALAPPDATA", ""),
-        ("LOCALAPPDATA", "relative"),
-        ("LOCALAPPDATA", r"\no\drive"),
-        ("APPDATA", ""),
-    ] {
-        home.run_with((variable, value), &["token"], "").fails(2, &["no home directory", variable]);
+fn without_variables_everything_is_in_the_profile() {
+    let mut home = Home::new();
+    for value in ["", "relative", r"\no\drive"] {
+        home.set("LOCALAPPDATA", value).set("APPDATA", value);
+        home.run(&["store"], SESSION).succeeds_quietly();
+        assert_eq!(home.get(), "kept");
+        assert!(home.path().join(r"AppData\Local\dd-oauth\state\installation").exists());
     }
-    assert_eq!(home.get(), "kept");
+    let words = ["USERPROFILE", "not an absolute path", "DD_OAUTH_STATE_DIR"];
+    home.run_with(("USERPROFILE", "relative"), &["token"], "").fails(2, &words);
 }
