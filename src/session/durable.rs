@@ -12,16 +12,35 @@ use crate::platform::{self, Place, Privacy};
 /// Creates a directory of ours if it is missing, and checks that it is the user's own. The home
 /// directory that it may be in is not made.
 pub fn ensure_place(place: &Place) -> Result<(), StorageError> {
+    check_place(place)?;
     let path = place.path()?;
     if path.is_dir() {
-        return check_directory(&path);
+        return Ok(());
     }
-    place.ensure_home()?;
     if let Err(source) = platform::create_private_directory(&path) {
         let instead = place.instead();
         return Err(StorageError::NoPlace { path, source, instead });
     }
     check_directory(&path)
+}
+
+/// Checks that a directory of ours is the user's own, or may be created.
+pub fn check_place(place: &Place) -> Result<(), StorageError> {
+    let path = place.path()?;
+    if path.is_dir() {
+        return check_directory(&path);
+    }
+    place.ensure_home()?;
+    if place.is_shared() { refuse_to_lock_out(&path, place.instead()) } else { Ok(()) }
+}
+
+/// Refuses to create `path` as root in a directory of somebody else, as after `sudo`: its owner could
+/// not write beside it any more.
+fn refuse_to_lock_out(path: &Path, instead: Option<&'static str>) -> Result<(), StorageError> {
+    let nearest = path.ancestors().find_map(|above| Some((above, std::fs::metadata(above).ok()?)));
+    let Some((directory, metadata)) = nearest else { return Ok(()) };
+    let Some(owner) = platform::locked_out_of(&metadata) else { return Ok(()) };
+    Err(StorageError::LocksOut { directory: directory.to_path_buf(), owner, instead })
 }
 
 /// Creates `path` for the user alone if it is missing, and checks that it is the user's own.

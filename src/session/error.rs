@@ -16,6 +16,11 @@ pub enum StorageError {
         "could not create the directory {}: {source}{}", .path.display(), elsewhere(*.instead)
     )]
     NoPlace { path: PathBuf, source: std::io::Error, instead: Option<&'static str> },
+    #[error(
+        "{} belongs to user {owner}, who could not use what root creates there: run dd-oauth as that user, without sudo, or set HOME to root's own{}",
+        .directory.display(), or_set(*.instead)
+    )]
+    LocksOut { directory: PathBuf, owner: u32, instead: Option<&'static str> },
     #[error("could not {tried} {}: {source}", .path.display())]
     Io { tried: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{} {why}; it is refused, as what it says cannot be trusted", .path.display())]
@@ -75,7 +80,7 @@ impl StorageError {
     pub fn kind(&self) -> ExitKind {
         match self {
             Self::NoHome(_) => ExitKind::Usage,
-            Self::NotPrivate { .. } => ExitKind::Refused,
+            Self::NotPrivate { .. } | Self::LocksOut { .. } => ExitKind::Refused,
             _ => ExitKind::Storage,
         }
     }
@@ -91,6 +96,11 @@ impl StorageError {
 fn elsewhere(instead: Option<&str>) -> String {
     let set = |variable| format!("; set {variable} to a directory that you can write to");
     instead.map_or_else(String::new, set)
+}
+
+/// What else the user can set.
+fn or_set(instead: Option<&str>) -> String {
+    instead.map_or_else(String::new, |variable| format!(", or set {variable}"))
 }
 
 /// What the user can do about a keychain that failed.

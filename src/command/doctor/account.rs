@@ -87,10 +87,13 @@ impl<'a> Account<'a> {
         let directory = self.paths.state_directory.display();
         match &self.installation {
             Err(error) => told("state_directory", error),
-            Ok(None) => Finding::ok(
-                "state_directory",
-                format!("{directory}, without an installation: the first login makes it"),
-            ),
+            Ok(None) => match self.paths.check() {
+                Ok(()) => Finding::ok(
+                    "state_directory",
+                    format!("{directory}, without an installation: the first login makes it"),
+                ),
+                Err(error) => told("state_directory", &error),
+            },
             Ok(Some(_)) => Finding::ok("state_directory", directory.to_string()),
         }
     }

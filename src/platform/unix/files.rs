@@ -96,6 +96,14 @@ pub fn not_private(metadata: &Metadata, privacy: Privacy) -> Option<String> {
     }
 }
 
+/// The user whom files of this process would lock out of `directory`, if it is another's. Only root
+/// can do that: everybody else was let in by the owner.
+#[must_use]
+pub fn locked_out_of(directory: &Metadata) -> Option<u32> {
+    let owner = directory.uid();
+    (rustix::process::geteuid().is_root() && owner != 0).then_some(owner)
+}
+
 /// Whether the open `file` is the one that `path` names now.
 ///
 /// # Errors

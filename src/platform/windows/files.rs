@@ -126,6 +126,12 @@ pub fn not_private(_metadata: &Metadata, _privacy: Privacy) -> Option<String> {
     None
 }
 
+/// What an administrator creates inherits the access of its directory, whose owner can use it.
+#[must_use]
+pub fn locked_out_of(_directory: &Metadata) -> Option<u32> {
+    None
+}
+
 /// The names in a directory.
 ///
 /// # Errors

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::platform::{NoHome, Place};
+use crate::session::durable;
+use crate::session::error::StorageError;
 use crate::session::key_place::{KeyHome, KeyPlace};
 use crate::session::keychain::KeychainTimeout;
 use crate::session::sealing_key::KeyMemory;
@@ -42,6 +44,14 @@ impl InstallationPaths {
     /// If that is in a home directory, and nobody knows where it is.
     pub fn new(state: Place, data: Place, key: KeySettings) -> Result<Self, NoHome> {
         Ok(Self { state_directory: state.path()?, state, data, key })
+    }
+
+    /// Checks that a new installation may be created here.
+    ///
+    /// # Errors
+    /// If the home directory does not exist, or is that of another user and we are root.
+    pub fn check(&self) -> Result<(), StorageError> {
+        durable::check_place(&self.state)
     }
 
     /// The directory of the session files.

@@ -4,6 +4,7 @@
 mod canaries;
 mod damaged_files;
 mod disks;
+mod homes_of_others;
 mod import;
 mod import_keychain;
 mod keeping;
