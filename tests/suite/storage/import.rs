@@ -3,19 +3,18 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::deadline::{eventually, within_deadline};
+use crate::support::asked::AtTerminal;
 use crate::support::earlier_tools::{
     Tokens, leave, leave_pup, leave_seed, pup_tokens, seed_tokens,
 };
 use crate::support::home::{Home, free_port};
 use crate::support::peers::{Kind, Peer};
-use crate::support::process::{Process, Run, finish, start};
+use crate::support::process::{Run, finish, start};
 
 /// Not all tests have a keychain, and it has tests of its own.
 const TAKE: [&str; 5] = ["import", "--from", "file", "--yes", "--remove-original"];
@@ -398,54 +397,6 @@ fn killed_at_any_step_it_loses_nothing_and_goes_on_later() {
         assert_eq!(left, ["client_datadoghq_eu.json"], "step {step}: nothing lies about");
     }
     assert!(survived >= 8, "only {survived} steps were seen");
-}
-
-/// The program at a terminal, with what is typed there.
-struct AtTerminal {
-    script: Process,
-    seen: std::sync::mpsc::Receiver<Vec<u8>>,
-    shown: String,
-}
-
-impl AtTerminal {
-    fn start(home: &Home, command: &str) -> Self {
-        let line = format!("{} {command}", env!("CARGO_BIN_EXE_dd-oauth"));
-        let arguments = ["-qec", &line, "/dev/null"];
-        let mut script = Process::spawn(&mut home.any_program(Path::new("script"), &arguments));
-        let mut output = script.stdout.take().unwrap();
-        let (sender, seen) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                let _ = sender.send(buffer[..read].to_vec());
-            }
-        });
-        Self { script, seen, shown: String::new() }
-    }
-
-    /// Waits for a question.
-    fn asks(&mut self, words: &str) {
-        let Self { seen, shown, .. } = self;
-        eventually(words, || {
-            shown.extend(seen.try_iter().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
-            shown.contains(words) && shown.trim_end().ends_with("[y/n]")
-        });
-    }
-
-    fn types(&mut self, line: &str) {
-        self.shown.clear();
-        self.script.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
-    }
-
-    /// Its exit code, and what it showed since the last answer.
-    fn ends(mut self) -> (Option<i32>, String) {
-        let code = self.script.wait().code();
-        let seen = self.seen;
-        let rest =
-            within_deadline("the end of the output", move || seen.iter().collect::<Vec<_>>());
-        self.shown += &String::from_utf8_lossy(&rest.concat());
-        (code, self.shown)
-    }
 }
 
 #[test]

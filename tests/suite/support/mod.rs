@@ -1,6 +1,7 @@
 //! What tests stand on: programs, homes, servers, keyrings, terminals and networks, each of one test.
 //! The chaos test and the benchmark use it too. The only tests here are those of the harness itself.
 
+pub mod asked;
 pub mod certificate;
 #[allow(dead_code, reason = "what a test needs differs by platform")]
 pub mod deadline;
