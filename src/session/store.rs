@@ -160,6 +160,10 @@ impl<'a> SessionStore<'a> {
     /// forgotten meanwhile: nothing is left then.
     pub fn save(&self, lock: &Lock, session: &Session) -> Result<(), StorageError> {
         let bytes = file::write(session, self.installation.sealing_key()?)?;
+        // Another installation may be here by now, with a session of this name.
+        if !self.installation.is_there()? {
+            return Err(StorageError::Forgotten);
+        }
         durable::replace(&self.path(&session.name, "session"), &bytes)?;
         if self.installation.is_there()? {
             return Ok(());
