@@ -13,6 +13,7 @@ mod locking;
 mod login;
 mod logout;
 mod refresh;
+mod reset;
 mod revocation;
 mod sealing_key;
 mod standing;
@@ -33,6 +34,7 @@ pub use logout::{
     log_out_of_everything,
 };
 pub use refresh::{DueRenewal, refresh_by_hand, refresh_now, renew_as_worker, renew_in_background};
+pub use reset::{Reset, reset, resettable};
 pub use revocation::NotRevoked;
 pub use sealing_key::{SealingKeyMoved, forget_sealing_key, move_sealing_key};
 pub use standing::{Standing, ensure_obtainable, standing_of};

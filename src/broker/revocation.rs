@@ -14,14 +14,28 @@ pub enum NotRevoked {
     /// There is nobody in whose name it could be revoked.
     #[error("it was stored without a client")]
     NoClient,
+    #[error("the servers took too long for the other sessions")]
+    NoTime,
+}
+
+impl NotRevoked {
+    /// The tokens of a session, none of which was revoked.
+    pub fn of(session: &Session, why: impl Fn() -> Self) -> Vec<(TokenHint, Self)> {
+        let renewable = matches!(session.renewal, Renewal::Possible { .. });
+        let held = matches!(session.access, Access::Held { .. });
+        let tokens = [(TokenHint::RefreshToken, renewable), (TokenHint::AccessToken, held)];
+        tokens
+            .into_iter()
+            .filter(|(_, is_there)| *is_there)
+            .map(|(hint, _)| (hint, why()))
+            .collect()
+    }
 }
 
 /// Revokes the refresh token, then the access token. What the server was not told, and why.
 pub async fn revoke(context: &Context<'_>, session: &Session) -> Vec<(TokenHint, NotRevoked)> {
     let Renewal::Possible { client_id, refresh_token } = &session.renewal else {
-        let held = matches!(session.access, Access::Held { .. });
-        let access = (TokenHint::AccessToken, NotRevoked::NoClient);
-        return held.then_some(access).into_iter().collect();
+        return NotRevoked::of(session, || NotRevoked::NoClient);
     };
     let mut tokens = vec![(TokenHint::RefreshToken, refresh_token.expose())];
     if let Access::Held { token, .. } = &session.access {

@@ -163,6 +163,8 @@ pub enum Verb {
         #[command(subcommand)]
         action: SealingKeyAction,
     },
+    /// Forget everything that is stored here, whatever is wrong with it, so that a login works again
+    Reset(ResetFlags),
     /// Look for all that could be wrong with this machine and this account, and change nothing
     Doctor(JsonFlag),
     /// Print the completions of a shell, to be put where it looks for them
@@ -282,6 +284,13 @@ pub struct LogoutFlags {
     /// Forget the OAuth client that the site gave this installation too
     #[arg(long, conflicts_with = "all")]
     pub forget_client: bool,
+}
+
+#[derive(Args)]
+pub struct ResetFlags {
+    /// Forget everything without asking
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Args)]

@@ -25,7 +25,7 @@ mod invocation;
 
 pub use args::{
     CommandLine, EnvFlags, ExecFlags, GetFlags, HelperLine, ImportFlags, ImportSource, JsonFlag,
-    LoginFlags, LogoutFlags, NewKeyPlace, ProtocolFlag, SealingKeyAction, StatusFlags, TargetFlags,
-    TraceFlag, VariableFlags, Verb,
+    LoginFlags, LogoutFlags, NewKeyPlace, ProtocolFlag, ResetFlags, SealingKeyAction, StatusFlags,
+    TargetFlags, TraceFlag, VariableFlags, Verb,
 };
 pub use invocation::{Helper, Invocation};

@@ -1,5 +1,8 @@
 //! What one call is handed: its terminal, its configuration, and a trace of its end.
 
+use std::io::{self, IsTerminal};
+
+use crate::broker::Context;
 use crate::cli::TraceFlag;
 use crate::clock::Clock;
 use crate::config::{Config, Flags};
@@ -30,6 +33,12 @@ pub fn configuration(
         paths.key.timeout = KeychainTimeout::attended(terminal::tell);
     }
     Ok(config)
+}
+
+/// Whether a person is there who can answer a question.
+pub fn may_ask(context: &Context<'_>) -> Result<bool, Error> {
+    let interactive = context.config.interactive(context.environment)?.value;
+    Ok(context.terminal.may_interact(interactive) && io::stdin().is_terminal())
 }
 
 /// Traces the end of a call.

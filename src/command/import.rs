@@ -1,8 +1,7 @@
 //! `dd-oauth import`: shows what earlier tools left behind, and takes over what a person, or a
 //! flag, says.
 
-use std::io::{self, IsTerminal};
-
+use super::call::may_ask;
 use super::stdio::print;
 use crate::broker::{self, Context, ImportOptions, Original};
 use crate::cli::{ImportFlags, ImportSource};
@@ -141,11 +140,6 @@ fn decide(
         None => return Err(ImportError::Undecided.into()),
     };
     Ok(Some(ImportOptions { original, replace: flags.replace }))
-}
-
-fn may_ask(context: &Context<'_>) -> Result<bool, Error> {
-    let interactive = context.config.interactive(context.environment)?.value;
-    Ok(context.terminal.may_interact(interactive) && io::stdin().is_terminal())
 }
 
 fn count(sessions: usize) -> String {

@@ -48,7 +48,8 @@ fn of_everything(context: &Context<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn tell(context: &Context<'_>, done: &LoggedOut) {
+/// Tells of a session that was forgotten, and of what its server was not told.
+pub fn tell(context: &Context<'_>, done: &LoggedOut) {
     for (hint, error) in &done.not_revoked {
         let token = match hint {
             TokenHint::RefreshToken => "refresh token",

@@ -13,6 +13,7 @@ mod list;
 mod login;
 mod logout;
 mod proxy;
+mod reset;
 mod sealing_key;
 mod status;
 mod stdio;
@@ -86,6 +87,7 @@ fn command(
         Some(Verb::Token(flags)) => get::bare(&context, &flags),
         Some(Verb::Login(flags)) => login::run(&context, flags),
         Some(Verb::Logout(flags)) => logout::run(&context, &flags),
+        Some(Verb::Reset(flags)) => reset::run(&context, &flags),
         Some(Verb::Import(flags)) => import::run(&context, &flags),
         Some(Verb::Key { action }) => sealing_key::run(&context, &action),
         Some(Verb::Status(flags)) => status::run(&context, &flags),

@@ -30,9 +30,12 @@ pub enum StorageError {
         .path.display()
     )]
     Corrupt { path: PathBuf, why: &'static str },
-    #[error("{} {why}: move it away to start anew; sessions that need it are lost then", .path.display())]
+    #[error("{} {why}: run `dd-oauth reset` to start anew; the sessions that need it are lost", .path.display())]
     BadInstallation { path: PathBuf, why: &'static str },
-    #[error("{} was written by a newer version of dd-oauth: use that version", .path.display())]
+    #[error(
+        "{} was written by a newer version of dd-oauth: use that version, or run `dd-oauth reset` to start anew",
+        .path.display()
+    )]
     Newer { path: PathBuf },
     #[error(
         "{} was sealed with another key than that of this installation: restore the file that belongs here, or run `dd-oauth erase` for this session and `dd-oauth login`",
@@ -40,23 +43,26 @@ pub enum StorageError {
     )]
     OtherKey { path: PathBuf },
     #[error(
-        "the sealing key is missing ({key}), and the sessions of this installation cannot be opened without it: restore it, or move {} away and log in again",
+        "the sealing key of {} is missing ({key}), and no session can be opened without it: restore it, or run `dd-oauth reset` and log in again",
         .installation.display()
     )]
     KeyMissing { key: String, installation: PathBuf },
     #[error(
-        "the sealing key ({key}) is not the one of this installation: restore the right one, or move {} away and log in again",
+        "the sealing key ({key}) is not the one of this installation ({}): restore the right one, or run `dd-oauth reset` and log in again",
         .installation.display()
     )]
     WrongKey { key: String, installation: PathBuf },
-    #[error("DD_OAUTH_KEY_FILE names {}, which is not there; it is never created", .path.display())]
+    #[error(
+        "DD_OAUTH_KEY_FILE names {}, which is not there; it is never created: restore it, or unset the variable and run `dd-oauth reset`",
+        .path.display()
+    )]
     NamedKeyMissing { path: PathBuf },
     #[error(
-        "the sealing key of {} is in a file that DD_OAUTH_KEY_FILE named: set it again",
+        "the sealing key of {} is in a file that DD_OAUTH_KEY_FILE named: set it again, or run `dd-oauth reset` to start anew",
         .installation.display()
     )]
     NamedKeyUnset { installation: PathBuf },
-    #[error("the sealing key ({key}) {why}")]
+    #[error("the sealing key ({key}) {why}; restore it, or run `dd-oauth reset` and log in again")]
     BadKey { key: String, why: &'static str },
     #[error(
         "DD_TOKEN_STORAGE says {wished}, but the sealing key of this installation rests in: {remembered}; `dd-oauth key move {wished}` moves it"
@@ -107,6 +113,9 @@ fn or_set(instead: Option<&str>) -> String {
 fn way_out(tried: &str, source: &KeychainError) -> &'static str {
     match (tried, source) {
         ("read", KeychainError::Several) => "; remove all but the right one",
+        ("read", error) if error.is_absence() => {
+            "; run dd-oauth where the keychain is, or run `dd-oauth reset` here to start anew"
+        }
         ("read", _) => {
             "; unlock it and try again, or move the key with `dd-oauth key move file` where it is unlocked"
         }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags};
@@ -96,6 +96,25 @@ pub fn not_private(metadata: &Metadata, privacy: Privacy) -> Option<String> {
     }
 }
 
+/// Whether a file or directory belongs to this user.
+#[must_use]
+pub fn is_own(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
+/// Gives the user all rights to a file or directory of theirs, and takes from others that of writing.
+///
+/// # Errors
+/// If it is not the user's own.
+pub fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let own = if metadata.is_dir() { 0o700 } else { 0o600 };
+    let mode = metadata.mode() & 0o7777;
+    if mode & own == own && mode & 0o022 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, PermissionsExt::from_mode(own))
+}
+
 /// The user whom files of this process would lock out of `directory`, if it is another's. Only root
 /// can do that: everybody else was let in by the owner.
 #[must_use]
@@ -171,7 +190,6 @@ mod tests {
 
     #[test]
     fn a_file_of_ones_own_is_private_until_others_may_write_it() {
-        use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         private_file().write(true).create(true).open(&path).unwrap();

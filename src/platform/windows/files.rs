@@ -126,6 +126,27 @@ pub fn not_private(_metadata: &Metadata, _privacy: Privacy) -> Option<String> {
     None
 }
 
+/// Access control lists are inherited from the profile, and not looked at again.
+#[must_use]
+pub fn is_own(_metadata: &Metadata) -> bool {
+    true
+}
+
+/// Lets a file or directory be written to; whose it is, its access control list says.
+///
+/// # Errors
+/// If that cannot be changed.
+pub fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let mut permissions = metadata.permissions();
+    if !metadata.is_file() || !permissions.readonly() {
+        return Ok(());
+    }
+    // The attribute is all that the library sets here; access control lists stay.
+    #[allow(clippy::permissions_set_readonly_false)]
+    permissions.set_readonly(false);
+    std::fs::set_permissions(path, permissions)
+}
+
 /// What an administrator creates inherits the access of its directory, whose owner can use it.
 #[must_use]
 pub fn locked_out_of(_directory: &Metadata) -> Option<u32> {

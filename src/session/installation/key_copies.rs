@@ -121,6 +121,25 @@ impl KeyCopies {
     }
 }
 
+/// Removes every copy of the key of an installation that was just forgotten: of that with this `id`,
+/// or if nobody knows it, of all that say that they were made for this state directory. Returns why
+/// a copy could not be removed.
+pub(in crate::session) fn forget_keys(
+    paths: &InstallationPaths,
+    id: Option<&str>,
+) -> Vec<StorageError> {
+    if let Some(id) = id {
+        return key::remove_all(paths, id, None);
+    }
+    let found = match KeyCopies::find(paths) {
+        Ok(found) => found,
+        Err(error) => return vec![error],
+    };
+    let orphan = KeyStanding::Orphan(paths.state_directory.clone());
+    let ours = found.copies.into_iter().filter(|copy| copy.standing == orphan);
+    ours.flat_map(|copy| key::remove_all(paths, &copy.id, None)).collect()
+}
+
 fn in_files(paths: &InstallationPaths) -> Result<Vec<KeyCopy>, StorageError> {
     let mut copies = Vec::new();
     let directory = paths.data.path()?;

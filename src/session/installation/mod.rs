@@ -19,7 +19,9 @@ use crate::session::sealing_key::{SealingKey, storage};
 
 use identity::{Identity, identity_in};
 
+pub(super) use identity::path_in as identity_path;
 pub use key::KeyOrigin;
+pub(super) use key_copies::forget_keys;
 pub use key_copies::{ForgetKeyError, KeyCopies, KeyCopy, KeyStanding};
 pub use settings::{InstallationPaths, KeySettings};
 

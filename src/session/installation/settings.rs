@@ -55,12 +55,12 @@ impl InstallationPaths {
     }
 
     /// The directory of the session files.
-    pub(super) fn sessions(&self) -> PathBuf {
+    pub(in crate::session) fn sessions(&self) -> PathBuf {
         self.state_directory.join("sessions")
     }
 
     /// The directory of the registrations.
-    pub(super) fn registrations(&self) -> PathBuf {
+    pub(in crate::session) fn registrations(&self) -> PathBuf {
         self.state_directory.join("registrations")
     }
 

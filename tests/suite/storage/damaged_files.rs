@@ -145,7 +145,7 @@ fn a_session_of_a_newer_version_is_left_to_that_version() {
     all_commands_fail(&home, 5, &["installation", "newer version of dd-oauth"]);
     for damaged in ["", "{}", "nonsense", r#"{"format":1,"id":"../../../x"}"#] {
         std::fs::write(&installation, damaged).unwrap();
-        all_commands_fail(&home, 5, &["installation", "move it away"]);
+        all_commands_fail(&home, 5, &["installation", "dd-oauth reset"]);
     }
     std::fs::write(&installation, whole).unwrap();
     assert_eq!(home.get(), "kept");

@@ -141,7 +141,9 @@ fn a_keychain_that_was_frozen_in_the_middle_of_a_call_may_still_answer() {
 fn a_keychain_that_died_is_told_and_found_again() {
     let (home, mut keyring) = home_with_session("off");
     keyring.kill();
-    home.run(&["get"], "").fails(5, &["keychain", "there is none", "dd-oauth key move"]);
+    let absent = home.run(&["get"], "");
+    absent.fails(5, &["keychain", "there is none", "where the keychain is", "dd-oauth reset"]);
+    assert!(!absent.stderr.contains("unlock"), "nobody can unlock what is not there: {absent:?}");
     keyring.restart(&home);
     answers(&home.run(&["get"], ""));
 }
@@ -213,6 +215,42 @@ fn an_entry_that_was_changed_or_deleted_by_hand_is_told_apart() {
     assert!(ours_of(&home) == stored, "nothing was deleted");
     put(&home, &ours, &right);
     answers(&home.run(&["get"], ""));
+}
+
+#[test]
+fn a_key_that_is_gone_from_the_keychain_costs_a_reset_and_no_more() {
+    for with_keychain in [true, false] {
+        let (home, mut keyring) = home_with_session("off");
+        let id = installation_id(&home);
+        if with_keychain {
+            clear(&home, &id);
+        } else {
+            keyring.kill();
+        }
+        for arguments in [&["get"][..], &["login"], &["logout", "--all"]] {
+            home.run(arguments, "").fails(5, &[&id, "dd-oauth reset"]);
+        }
+        let reset = home.run(&["reset", "--yes"], "");
+        assert!(
+            reset.code == Some(0) && reset.stderr.contains("EU1 could not be opened"),
+            "{reset:?}"
+        );
+        let stored = home.run(&["store"], SESSION);
+        assert_eq!(stored.code, Some(0), "{stored:?}");
+        answers(&home.run(&["get"], ""));
+        if with_keychain {
+            assert_eq!(ids(&home), [installation_id(&home)]);
+        }
+    }
+}
+
+#[test]
+fn a_reset_of_a_damaged_installation_takes_its_key_from_the_keychain() {
+    let (home, _keyring) = home_with_session("off");
+    let id = installation_id(&home);
+    std::fs::write(home.state().join("installation"), "").unwrap();
+    assert_eq!(home.run(&["reset", "--yes"], "").code, Some(0));
+    assert_eq!(looked_up(&home, &id), None);
 }
 
 #[test]

@@ -12,3 +12,4 @@ mod kernel_keyring;
 mod key_move;
 mod keychain;
 mod keys;
+mod reset;

@@ -1,0 +1,162 @@
+//! Forgetting everything of an installation, whatever is wrong with it, so that a login works again.
+//! What can still be opened is revoked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::clock::Deadline;
+use crate::names::SessionName;
+use crate::session::{ApiKeyStore, Installation, Remains, SessionStore, StorageError};
+
+use super::locking::hold_to_write;
+use super::logout::LoggedOut;
+use super::refresh::committed_or_secured;
+use super::revocation::{NotRevoked, revoke_now};
+use super::{BrokerError, Context};
+
+/// No server is asked any more once all of them together took this long.
+const REVOCATION_LIMIT: Duration = Duration::from_secs(20);
+
+/// What a reset did.
+#[derive(Default)]
+pub struct Reset {
+    /// Sessions that were revoked, as far as the server could be told.
+    pub sessions: Vec<LoggedOut>,
+    /// Sessions that were forgotten without being revoked, as they could not be opened.
+    pub unopened: Vec<String>,
+    /// The new names of what was in the way of our files.
+    pub aside: Vec<PathBuf>,
+    /// Copies of the sealing key that are still there.
+    pub left: Vec<StorageError>,
+}
+
+/// The names of all sessions and pairs of API keys that a reset forgets; nothing if there is no
+/// installation.
+///
+/// # Errors
+/// If it is not known where they are.
+pub fn resettable(context: &Context<'_>) -> Result<Option<Vec<String>>, BrokerError> {
+    let remains = Remains::of(context.config.paths()?);
+    // What cannot be listed is made readable first, once the person agrees.
+    let stems = remains.stems().unwrap_or_default();
+    let names = stems.iter().map(|stem| shown(stem)).collect();
+    Ok(remains.are_there().then_some(names))
+}
+
+/// Revokes what can be opened, and forgets every session, pair of API keys and registration, the
+/// installation and its sealing key.
+///
+/// # Errors
+/// If something belongs to another user or cannot be removed, or another process holds a session for
+/// too long.
+pub fn reset(context: &Context<'_>) -> Result<Reset, BrokerError> {
+    let remains = Remains::of(context.config.paths()?);
+    let mut done = Reset { aside: remains.make_usable()?, ..Reset::default() };
+    let lock = hold_to_write(context, &remains.lock_path(), "reset")?;
+    let installation = readable(context);
+    let id = installation.as_ref().map(|installation| installation.id().to_string());
+    forget_each(context, &remains, openable(context, installation.as_ref()), &mut done)?;
+    done.aside.extend(remains.forget_installation(&lock)?);
+    done.left = remains.forget_keys(id.as_deref());
+    forget_latecomers(context, &remains, &mut done)?;
+    Ok(done)
+}
+
+/// The installation, if its file can be read.
+fn readable(context: &Context<'_>) -> Option<Installation> {
+    match context.installation() {
+        Ok(installation) => installation,
+        Err(error) => {
+            context.terminal.trace(|| format!("the installation cannot be read: {error}"));
+            None
+        }
+    }
+}
+
+/// The same, if its key is there: asked once, as a keychain may take its whole time to fail.
+fn openable<'a>(
+    context: &Context<'_>,
+    installation: Option<&'a Installation>,
+) -> Option<&'a Installation> {
+    let installation = installation?;
+    match SessionStore::of(installation).ensure_key() {
+        Ok(()) => Some(installation),
+        Err(error) => {
+            context.terminal.trace(|| format!("no session can be opened: {error}"));
+            None
+        }
+    }
+}
+
+/// Forgets all sessions, and revokes those that the key of `installation` opens.
+fn forget_each(
+    context: &Context<'_>,
+    remains: &Remains<'_>,
+    installation: Option<&Installation>,
+    done: &mut Reset,
+) -> Result<(), BrokerError> {
+    let deadline = Deadline::after(REVOCATION_LIMIT);
+    for stem in remains.stems()? {
+        let lock = hold_to_write(context, &remains.lock_path_of(&stem), "reset")?;
+        match installation.map(|installation| log_out_of(context, installation, &stem, deadline)) {
+            Some(Ok(session)) => done.sessions.extend(session),
+            Some(Err(error)) => {
+                context.terminal.trace(|| format!("{} is not opened: {error}", shown(&stem)));
+                done.unopened.push(shown(&stem));
+            }
+            None if remains.has_session(&stem) => done.unopened.push(shown(&stem)),
+            None => {}
+        }
+        done.aside.extend(remains.forget(&lock, &stem)?);
+    }
+    Ok(())
+}
+
+/// Revokes one session, whose lock is held, unless the others took all the time.
+fn log_out_of(
+    context: &Context<'_>,
+    installation: &Installation,
+    stem: &str,
+    deadline: Deadline,
+) -> Result<Option<LoggedOut>, StorageError> {
+    let store = SessionStore::of(installation);
+    let Some(name) = store.name_of_file(stem)? else { return Ok(None) };
+    let Some(session) = store.load(&name)? else { return Ok(None) };
+    // The tokens that are in force may be in a journal that is damaged as well.
+    let session = committed_or_secured(&store, session.clone()).unwrap_or(session);
+    let not_revoked = if deadline.passed() {
+        NotRevoked::of(&session, || NotRevoked::NoTime)
+    } else {
+        revoke_now(context, &session)
+    };
+    Ok(Some(LoggedOut { name, not_revoked }))
+}
+
+/// Forgets what a process wrote that had opened the installation before. What a new installation has
+/// stored by now is its own.
+fn forget_latecomers(
+    context: &Context<'_>,
+    remains: &Remains<'_>,
+    done: &mut Reset,
+) -> Result<(), BrokerError> {
+    for stem in remains.stems()? {
+        let lock = hold_to_write(context, &remains.lock_path_of(&stem), "reset")?;
+        if !is_of_new_installation(context, &stem) {
+            done.aside.extend(remains.forget(&lock, &stem)?);
+        }
+    }
+    Ok(())
+}
+
+fn is_of_new_installation(context: &Context<'_>, stem: &str) -> bool {
+    let Some(installation) = readable(context) else { return false };
+    let sessions = SessionStore::of(&installation);
+    let Ok(Some(name)) = sessions.name_of_file(stem) else { return false };
+    matches!(sessions.load(&name), Ok(Some(_)))
+        || matches!(ApiKeyStore::of(&installation).load(&name), Ok(Some(_)))
+}
+
+/// The name of a session or pair, for a message.
+fn shown(stem: &str) -> String {
+    SessionName::from_file_stem(stem).map_or_else(|| stem.into(), |name| name.to_string())
+}

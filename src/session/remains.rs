@@ -1,0 +1,207 @@
+//! What there is of an installation, whatever is wrong with it: made usable, and forgotten. Nothing
+//! here needs the sealing key, or the file that names the installation.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::api_keys::API_KEYS_ENDING;
+use super::durable;
+use super::error::{StorageError, io_error};
+use super::installation::{InstallationPaths, forget_keys, identity_path};
+use crate::lock::Lock;
+use crate::platform::{self, Privacy};
+
+/// The endings of the files of one session or pair of API keys, the longest first.
+const ENDINGS: [&str; 6] =
+    ["login.outcome", "login.new", "session", "new", "journal", API_KEYS_ENDING];
+/// The endings of locks, which stay: two processes could hold one that was deleted.
+const LOCK_ENDINGS: [&str; 5] = ["lock", "lock-holder", "login", "login-holder", "holder"];
+
+/// The files of an installation as they are.
+pub struct Remains<'a> {
+    paths: &'a InstallationPaths,
+}
+
+impl<'a> Remains<'a> {
+    /// Of the installation that is, or was, or could be at `paths`.
+    #[must_use]
+    pub fn of(paths: &'a InstallationPaths) -> Self {
+        Self { paths }
+    }
+
+    /// Makes directories and locks what a new installation needs: private, and not something else.
+    /// What is in the way is moved aside; where to.
+    ///
+    /// # Errors
+    /// If something belongs to another user, or cannot be changed.
+    pub fn make_usable(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let InstallationPaths { state_directory, data, .. } = self.paths;
+        let mut aside = Vec::new();
+        let inner = [self.paths.sessions(), self.paths.registrations()];
+        for directory in [state_directory].into_iter().chain(&inner).chain(&data.path().ok()) {
+            aside.extend(make_usable(directory, Metadata::is_dir)?);
+        }
+        for directory in [state_directory].into_iter().chain(&inner) {
+            for name in names_in(directory)? {
+                let path = directory.join(&name);
+                if has_ending(&path, &LOCK_ENDINGS) {
+                    aside.extend(make_usable(&path, Metadata::is_file)?);
+                }
+            }
+        }
+        durable::ensure_directory(state_directory)?;
+        Ok(aside)
+    }
+
+    /// Whether there is something to forget, as far as that can be seen.
+    #[must_use]
+    pub fn are_there(&self) -> bool {
+        let installation = identity_path(&self.paths.state_directory);
+        installation.symlink_metadata().is_ok() || !self.stems().unwrap_or_default().is_empty()
+    }
+
+    /// The lock of everything that changes where the sealing key is stored.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        self.paths.state_directory.join("installation.lock")
+    }
+
+    /// The stems of the files of all sessions and pairs of API keys.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn stems(&self) -> Result<BTreeSet<String>, StorageError> {
+        let names = names_in(&self.paths.sessions())?;
+        Ok(names.iter().filter_map(|name| stem_of(name.to_str()?)).collect())
+    }
+
+    /// The lock of the session or pair with this stem.
+    #[must_use]
+    pub fn lock_path_of(&self, stem: &str) -> PathBuf {
+        self.paths.sessions().join(format!("{stem}.lock"))
+    }
+
+    /// Whether one of the files of this stem is a session.
+    #[must_use]
+    pub fn has_session(&self, stem: &str) -> bool {
+        let path = self.paths.sessions().join(format!("{stem}.session"));
+        path.symlink_metadata().is_ok()
+    }
+
+    /// Forgets all files of one stem. `_lock` is [`Remains::lock_path_of`]. What is no file is moved
+    /// aside; where to.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn forget(&self, _lock: &Lock, stem: &str) -> Result<Vec<PathBuf>, StorageError> {
+        let directory = self.paths.sessions();
+        let files = ENDINGS.iter().map(|ending| directory.join(format!("{stem}.{ending}")));
+        clear_all(&directory, files)
+    }
+
+    /// Forgets the installation and its registrations. `_lock` is [`Remains::lock_path`]. What is no
+    /// file is moved aside; where to.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn forget_installation(&self, _lock: &Lock) -> Result<Vec<PathBuf>, StorageError> {
+        let directory = &self.paths.state_directory;
+        let installation = identity_path(directory);
+        let files = ["new", ""].map(|ending| installation.with_extension(ending));
+        let mut aside = clear_all(directory, files)?;
+        let files = ["selected.new", "selected"].map(|name| directory.join(name));
+        aside.extend(clear_all(directory, files)?);
+        let registrations = self.paths.registrations();
+        let names = names_in(&registrations)?.into_iter().map(|name| registrations.join(name));
+        let files = names.filter(|path| has_ending(path, &["json", "new"]));
+        aside.extend(clear_all(&registrations, files.collect::<Vec<_>>())?);
+        Ok(aside)
+    }
+
+    /// Removes the copies of the sealing key, once the installation is forgotten. `id` is its id, if
+    /// that could be read; otherwise the copies say whose they are. Returns why one is still there.
+    #[must_use]
+    pub fn forget_keys(&self, id: Option<&str>) -> Vec<StorageError> {
+        forget_keys(self.paths, id)
+    }
+}
+
+fn stem_of(name: &str) -> Option<String> {
+    let stems = |ending: &&'static str| name.strip_suffix(*ending)?.strip_suffix('.');
+    ENDINGS.iter().find_map(stems).map(str::to_string)
+}
+
+/// The names in a directory; a missing one has none.
+fn names_in(directory: &Path) -> Result<Vec<OsString>, StorageError> {
+    match platform::names_in(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        names => names.map_err(io_error("list", directory)),
+    }
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| endings.contains(&ending))
+}
+
+/// Makes what is at `path`, if something is, the user's own to use, or moves it aside if it is not
+/// of the right kind.
+fn make_usable(
+    path: &Path,
+    is_right: fn(&Metadata) -> bool,
+) -> Result<Option<PathBuf>, StorageError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if is_right(&metadata) => {
+            if let Some(why) = platform::not_private(&metadata, Privacy::Owned)
+                && !platform::is_own(&metadata)
+            {
+                return Err(StorageError::NotPrivate { path: path.to_path_buf(), why });
+            }
+            let made = platform::make_private(path, &metadata);
+            made.map(|()| None).map_err(io_error("set the mode of", path))
+        }
+        // A link that leads nowhere is in the way too.
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => Ok(None),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("look at", path)(error)),
+        _ => move_aside(path),
+    }
+}
+
+fn clear_all(
+    directory: &Path,
+    paths: impl IntoIterator<Item = PathBuf>,
+) -> Result<Vec<PathBuf>, StorageError> {
+    let mut aside = Vec::new();
+    for path in paths {
+        let is_directory = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        if is_directory {
+            aside.extend(move_aside(&path)?);
+        } else {
+            durable::remove(&path)?;
+        }
+    }
+    if directory.is_dir() {
+        platform::sync_directory(directory).map_err(io_error("sync", directory))?;
+    }
+    Ok(aside)
+}
+
+/// Gives what is in the way another name, as nobody knows what is in it. An empty directory is
+/// removed: a container that is given a missing file has one instead.
+fn move_aside(path: &Path) -> Result<Option<PathBuf>, StorageError> {
+    if std::fs::remove_dir(path).is_ok() {
+        return Ok(None);
+    }
+    let name = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".aside-{number}"));
+        PathBuf::from(name)
+    };
+    let free = (1..).map(name).find(|path| path.symlink_metadata().is_err());
+    let free = free.expect("no directory has so many names");
+    platform::replace_file(path, &free).map_err(io_error("move away", path))?;
+    Ok(Some(free))
+}
