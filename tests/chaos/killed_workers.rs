@@ -1,6 +1,7 @@
-//! The worker itself is killed, phase by phase.
+//! The worker itself gets signals, phase by phase: one that kills it, or one that only asks.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -29,6 +30,9 @@ const PHASES: [Phase; 6] = [
     Phase { name: "committed", call: "fdatasync:when=3", acts: true, may_lose: false },
 ];
 
+/// What a service manager, a terminal and a runner that cleans up send.
+const POLITE: [&str; 4] = ["TERM", "INT", "HUP", "QUIT"];
+
 /// Kills so many workers in each phase.
 pub fn run(seed: u64, kills: u64, repetition: bool) -> Counts {
     let peer = Peer::start(Kind::Demo);
@@ -36,12 +40,49 @@ pub fn run(seed: u64, kills: u64, repetition: bool) -> Counts {
     let home = Home::at(&peer);
     home.log_in();
     let mut counts = Counts::default();
-    let mut order: Vec<_> = (0..kills).flat_map(|_| &PHASES).collect();
-    fastrand::Rng::with_seed(seed).shuffle(&mut order);
-    for phase in order {
+    for phase in shuffled(seed, kills) {
         kill_one(phase, repetition, &peer, &home, &mut counts);
     }
     counts
+}
+
+/// Asks so many workers in each phase to end, which none does before its session is safe. Nothing is lost
+/// by that, and nobody notices: the same call answers.
+pub fn ask_to_end(seed: u64, times: u64) -> Counts {
+    let peer = Peer::start(Kind::Demo);
+    let home = Home::at(&peer);
+    home.log_in();
+    let mut counts = Counts::default();
+    for (number, phase) in shuffled(seed, times).into_iter().enumerate() {
+        let name = POLITE[number % POLITE.len()];
+        home.make_stale();
+        peer.clear_log();
+        let run = finish(start(traced(&home, phase, name), b""));
+        counts.add(&format!("SIG{name} to a worker"), 1);
+        let results: Vec<_> = peer.refreshes().into_iter().map(|event| event.result).collect();
+        if run.code != Some(0) || results != ["issued"] {
+            let phase = phase.name;
+            counts.complaints.push(format!("{name} when {phase}: {run:?}; {results:?}"));
+        }
+    }
+    counts
+}
+
+fn shuffled(seed: u64, times: u64) -> Vec<&'static Phase> {
+    let mut order: Vec<_> = (0..times).flat_map(|_| &PHASES).collect();
+    fastrand::Rng::with_seed(seed).shuffle(&mut order);
+    order
+}
+
+/// A refresh whose worker gets a signal when it comes so far.
+fn traced(home: &Home, phase: &Phase, name: &str) -> Command {
+    let (call, when) = phase.call.split_once(':').expect("it has both");
+    let injection = format!("inject={call}:signal={name}:{when}");
+    let trace = format!("trace={call}");
+    let flags = ["-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
+    let mut traced = home.any_program(Path::new("strace"), &flags);
+    traced.args([env!("CARGO_BIN_EXE_dd-oauth"), "refresh"]);
+    traced
 }
 
 fn kill_one(phase: &Phase, repetition: bool, peer: &Peer, home: &Home, counts: &mut Counts) {
@@ -51,14 +92,8 @@ fn kill_one(phase: &Phase, repetition: bool, peer: &Peer, home: &Home, counts: &
         let fault = json!({"endpoint": "token", "kind": "status", "status": 503});
         peer.fault(&fault);
     }
-    let (call, when) = phase.call.split_once(':').expect("it has both");
-    let injection = format!("inject={call}:signal=KILL:{when}");
-    let trace = format!("trace={call}");
-    let flags = ["-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &injection];
-    let mut traced = home.any_program(Path::new("strace"), &flags);
-    traced.args([env!("CARGO_BIN_EXE_dd-oauth"), "refresh"]);
     // Its own worker is killed, and so is the one that it starts in that one's place.
-    finish(start(traced, b""));
+    finish(start(traced(home, phase, "KILL"), b""));
     peer.mend();
     counts.add(&format!("killed {}", phase.name), 1);
 

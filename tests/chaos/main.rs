@@ -14,7 +14,9 @@
 //!   moments. No reuse, no loss.
 //! - `killed callers`: `kill -9` of the caller and its group in each phase. No reuse, no loss.
 //! - `worker`: the worker itself is killed, phase by phase. Only an answer that was rotated and
-//!   not yet secured may cost a session.
+//!   not yet secured may cost a session. Asked to end by TERM, INT, HUP and QUIT, it costs none.
+//! - `late`: answers come after 15 to 40 s. No repetition, no loss.
+//! - `logouts`: `logout --all` and `login` run into each other. Nothing is forgotten without being revoked.
 //! - `window`: how wide that window is.
 //! - `crowd`: as many processes at once as there is patience for, on one stale session.
 
@@ -26,6 +28,8 @@ mod counts;
 mod crowd;
 mod killed_callers;
 mod killed_workers;
+mod late;
+mod logouts;
 mod rounds;
 mod window;
 
@@ -59,6 +63,8 @@ fn main() -> ExitCode {
         }
         failed |= !counts.complaints.is_empty();
     };
+    // It waits, and nothing else of it: so it runs beside the others.
+    let late = std::thread::spawn(move || late::run(seed, sessions, (refreshes / 1000).max(1)));
     for arm in arms {
         let share = refreshes.div_ceil(arms.len() as u64 * sessions);
         let counts = std::thread::scope(|scope| {
@@ -74,6 +80,9 @@ fn main() -> ExitCode {
     let kills = (kills / 2).max(2);
     conclude("worker, strict server", killed_workers::run(seed, kills, false));
     conclude("worker, repeating server", killed_workers::run(seed, kills, true));
+    conclude("worker, asked to end", killed_workers::ask_to_end(seed, kills.max(4)));
+    conclude("logouts", logouts::run(seed, kills * 5));
+    conclude("late", late.join().expect("it does not panic"));
     conclude("window", window::measure());
     conclude("crowd", crowd::run(if refreshes < 1000 { 200 } else { 1000 }));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -82,6 +82,33 @@ impl Arm {
     }
 }
 
+/// A program that asks for a token, or renews it.
+struct Caller {
+    process: Process,
+    /// Alone with its worker in a namespace, which ends with it.
+    is_contained: bool,
+}
+
+impl Caller {
+    fn outside(command: Command) -> Self {
+        Self { process: start(command, b""), is_contained: false }
+    }
+
+    /// As the first process of a container, or the child of a child of the first. When the first ends,
+    /// the kernel kills whatever else is there.
+    fn in_container(home: &Home, arguments: &[&str], random: &mut Rng) -> Self {
+        let mut command =
+            home.any_program(Path::new("unshare"), &["--pid", "--fork", "--mount-proc"]);
+        if random.bool() {
+            // What follows keeps a shell from becoming the program that it runs.
+            let last = "\"$@\"; exit $?";
+            command.args(["sh", "-c", &format!("sh -c '{last}' sh \"$@\"; exit $?"), "sh"]);
+        }
+        command.arg(env!("CARGO_BIN_EXE_dd-oauth")).args(arguments);
+        Self { process: start(command, b""), is_contained: true }
+    }
+}
+
 struct Round<'a> {
     arm: Arm,
     peer: &'a Peer,
@@ -101,11 +128,11 @@ impl Round<'_> {
         }
         let lossy = self.inject_fault(random);
         let disk = random.u8(..) < 40;
-        let processes = self.start_some(random, disk);
+        let callers = self.start_some(random, disk);
         let upset = self.upset_keyring(random);
-        self.molest(&processes, random);
-        for process in processes {
-            self.judge_process(process, disk || upset);
+        self.molest(&callers, random);
+        for caller in callers {
+            self.judge_process(caller.process, disk || upset);
         }
         self.peer.mend();
         self.mend_keyring(upset);
@@ -143,21 +170,24 @@ impl Round<'_> {
         lossy
     }
 
-    fn start_some(&mut self, random: &mut Rng, disk: bool) -> Vec<Process> {
-        let mut processes = Vec::new();
+    fn start_some(&mut self, random: &mut Rng, disk: bool) -> Vec<Caller> {
+        let mut callers = Vec::new();
         for _ in 0..random.usize(1..6) {
             let arguments: &[&str] =
                 [&["get"][..], &["token"], &["refresh"], &["get"]][random.usize(..4)];
-            let command = if disk && processes.is_empty() {
+            let caller = if disk && callers.is_empty() {
                 self.counts.add("disk faults", 1);
-                self.on_bad_disk(arguments, random)
+                Caller::outside(self.on_bad_disk(arguments, random))
+            } else if random.u8(..) < 40 {
+                self.counts.add("callers in a container", 1);
+                Caller::in_container(self.home, arguments, random)
             } else {
-                self.home.program(arguments)
+                Caller::outside(self.home.program(arguments))
             };
-            processes.push(start(command, b""));
+            callers.push(caller);
             std::thread::sleep(Duration::from_millis(random.u64(0..12)));
         }
-        processes
+        callers
     }
 
     /// One of the system calls that write fails, once or for good.
@@ -206,9 +236,12 @@ impl Round<'_> {
         }
     }
 
-    /// Signals to processes, and to their groups.
-    fn molest(&mut self, processes: &[Process], random: &mut Rng) {
-        for process in processes {
+    /// Signals to callers, with their groups, and to the worker.
+    fn molest(&mut self, callers: &[Caller], random: &mut Rng) {
+        for Caller { process, .. } in callers.iter().filter(|caller| !caller.is_contained) {
+            if random.u8(..) < 60 {
+                self.ask_worker_to_end(random);
+            }
             if random.u8(..) < 128 {
                 continue;
             }
@@ -223,6 +256,25 @@ impl Round<'_> {
             // Also after the others: a tracer that dies early leaves its child stopped.
             signal("CONT", group);
         }
+    }
+
+    /// What a service manager does that stops a unit, and a runner that cleans up.
+    fn ask_worker_to_end(&mut self, random: &mut Rng) {
+        if let Some(worker) = self.worker() {
+            let name = ["TERM", "INT", "HUP", "QUIT"][random.usize(..4)];
+            self.counts.add("signals to workers", 1);
+            signal(name, worker);
+        }
+    }
+
+    /// Who renews. One in a container has a number there that is another's here.
+    fn worker(&self) -> Option<i64> {
+        let holder = std::fs::read(self.home.session_file("lock-holder")).ok()?;
+        let holder: Value = serde_json::from_slice(&holder).ok()?;
+        let pid = holder["pid"].as_i64().filter(|_| holder["purpose"] == "refresh")?;
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let ours = env!("CARGO_BIN_EXE_dd-oauth").as_bytes();
+        command.windows(ours.len()).any(|window| window == ours).then_some(pid)
     }
 
     /// A process keeps its promises, or a signal ended it.
