@@ -186,16 +186,16 @@ impl Lock {
         let holder =
             Holder { pid: std::process::id(), since: clock.now(), purpose: purpose.to_string() };
         // Advisory: on a full or read-only disk the lock is just as good without it.
-        if let (Ok(json), Ok(mut file)) = (
-            serde_json::to_vec(&holder),
-            platform::private_file()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .open(beside(&self.path)),
-        ) {
-            let _ = io::Write::write_all(&mut file, &json);
-        }
+        let _ = self.write_holder(&holder);
+    }
+
+    fn write_holder(&self, holder: &Holder) -> io::Result<()> {
+        let json = serde_json::to_vec(holder)?;
+        let mut options = platform::private_file();
+        options.write(true).create(true).truncate(true);
+        let mut file = options.open(beside(&self.path))?;
+        platform::allow_file_size(json.len() as u64)?;
+        io::Write::write_all(&mut file, &json)
     }
 }
 

@@ -39,8 +39,8 @@ pub enum BrokerError {
     UnknownLife { variable: &'static str, demand: Duration },
     #[error("no API key is stored for {name}: give one to `dd-oauth store`, with kind=api-key")]
     NoApiKeys { name: String },
-    #[error("could not start the refresh: {0}")]
-    NoWorker(std::io::Error),
+    #[error("could not start a process for the refresh: {source}{}", once_there_is_room(.source))]
+    NoWorker { source: std::io::Error },
     #[error("no token with {} s of life can be had yet: wait {} s", .demand.as_secs(), whole_seconds(.wait))]
     TooSoon { demand: Duration, wait: Duration },
     #[error(
@@ -98,7 +98,8 @@ impl BrokerError {
             | Self::NoOutcome { .. }
             | Self::ExpiredOnArrival { .. }
             | Self::TooSoon { .. } => ExitKind::Temporary,
-            Self::NoWorker(_) => ExitKind::Other,
+            Self::NoWorker { source } if is_shortage(source) => ExitKind::Temporary,
+            Self::NoWorker { .. } => ExitKind::Other,
             Self::KeychainUnseen(_) => ExitKind::Storage,
             Self::Config(error) => error.kind(),
             Self::Site(error) => error.kind(),
@@ -109,6 +110,15 @@ impl BrokerError {
             Self::Import(error) => error.kind(),
         }
     }
+}
+
+/// Whether the table of processes or the memory was full at this moment.
+fn is_shortage(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::OutOfMemory)
+}
+
+fn once_there_is_room(error: &std::io::Error) -> &'static str {
+    if is_shortage(error) { "; try again when other processes have ended" } else { "" }
 }
 
 fn listed(names: &[SessionName]) -> String {

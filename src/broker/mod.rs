@@ -33,7 +33,9 @@ pub use logout::{
     AllLoggedOut, ForgottenClient, LoggedOut, log_out, log_out_and_forget_client,
     log_out_of_everything,
 };
-pub use refresh::{DueRenewal, refresh_by_hand, refresh_now, renew_as_worker, renew_in_background};
+pub use refresh::{
+    DueRenewal, cut_off, refresh_by_hand, refresh_now, renew_as_worker, renew_in_background,
+};
 pub use reset::{Reset, reset, resettable};
 pub use revocation::NotRevoked;
 pub use sealing_key::{SealingKeyMoved, forget_sealing_key, move_sealing_key};

@@ -9,9 +9,7 @@ use crate::site::SiteName;
 
 pub fn run(context: &Context<'_>, descriptors: &[i32], process: Option<u32>) -> Result<(), Error> {
     let failed = |error| Error::from(ExecError::NoProxy(error));
-    let Some(work) = platform::run_as_sidecar(descriptors, process).map_err(failed)? else {
-        return Ok(());
-    };
+    let work = platform::take_sidecar_work(descriptors, process).map_err(failed)?;
     let credential = proxy::take_credential()?;
     let config = context.config;
     let site = config.site.as_ref().map(|setting| setting.value.clone());

@@ -158,8 +158,11 @@ impl Keeper {
                     let _ = reply.send(self.good().map_or_else(|| self.get(&context), Ok));
                 }
                 Order::Renew => {
-                    // Who needs a token once this one is stale hears why there is none.
-                    let _ = self.keep(broker::get_to_keep(&context, &self.request()));
+                    // The program may end at any moment.
+                    if broker::cut_off(&context).is_none() {
+                        // Who needs a token once this one is stale hears why there is none.
+                        let _ = self.keep(broker::get_to_keep(&context, &self.request()));
+                    }
                     lock(&self.shared).renewing = false;
                 }
                 Order::Replace(rejected, reply) => {

@@ -106,11 +106,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
     // Not opened through a link: a name that others can foretell must not lead elsewhere.
     remove(&temporary)?;
     let mut file = create_new(&temporary)?;
-    file.write_all(bytes).map_err(io_error("write", &temporary))?;
+    fill(&mut file, bytes).map_err(io_error("write", &temporary))?;
     platform::sync_file(&file).map_err(io_error("sync", &temporary))?;
     drop(file);
     platform::replace_file(&temporary, path).map_err(io_error("replace", path))?;
     sync_parent(path)
+}
+
+/// Writes `bytes` to a file that is empty, up to the limit on the size of files that somebody set.
+fn fill(file: &mut impl Write, bytes: &[u8]) -> std::io::Result<()> {
+    platform::allow_file_size(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
+    file.write_all(bytes)
 }
 
 fn create_new(path: &Path) -> Result<File, StorageError> {
@@ -147,7 +153,7 @@ pub fn exchange(path: &Path, known: &[u8], new: Option<&[u8]>) -> Result<bool, S
     let mode = std::fs::metadata(path).map_err(io_error("look at", path))?.permissions();
     let written = || -> Result<bool, StorageError> {
         let mut file = create_new(&temporary)?;
-        file.write_all(new).map_err(io_error("write", &temporary))?;
+        fill(&mut file, new).map_err(io_error("write", &temporary))?;
         file.set_permissions(mode).map_err(io_error("set the mode of", &temporary))?;
         platform::sync_file(&file).map_err(io_error("sync", &temporary))?;
         if !is_known()? {
@@ -173,7 +179,7 @@ pub fn create_once(path: &Path, bytes: &[u8]) -> Result<bool, StorageError> {
         .prefix(".new-")
         .tempfile_in(directory)
         .map_err(io_error("create a file in", directory))?;
-    file.write_all(bytes).map_err(io_error("write", path))?;
+    fill(&mut file, bytes).map_err(io_error("write", path))?;
     platform::sync_file(file.as_file()).map_err(io_error("sync", path))?;
     let ours = match file.persist_noclobber(path) {
         Ok(_) => true,

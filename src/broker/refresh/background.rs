@@ -1,6 +1,5 @@
 //! Renewals that nobody waits for, or only for a moment: the caller has its answer already.
 
-use std::process::Child;
 use std::time::Duration;
 
 use crate::broker::freshness::Freshness;
@@ -8,13 +7,15 @@ use crate::broker::standing::{Standing, standing_of};
 use crate::broker::{BrokerError, Context};
 use crate::clock::Deadline;
 use crate::lock::Lock;
-use crate::platform;
+use crate::platform::{self, Bound};
 use crate::session::{Installation, Session, SessionStore};
 
-use super::spawn::{Waits, start, wait_for_end};
+use super::spawn::{Started, Waits, start, wait_for_end};
 
-/// How long a background renewal may hold up a process whose worker would die with it.
+/// How long a renewal that is not needed yet may hold up who keeps the token for long.
 const FOREGROUND_LIMIT: Duration = Duration::from_secs(2);
+/// The same where what was begun must be waited for: longer than a worker takes until its answer.
+const WHOLE_LIMIT: Duration = Duration::from_mins(1);
 
 /// A renewal that is due, of a token that is still good.
 pub struct DueRenewal {
@@ -24,8 +25,8 @@ pub struct DueRenewal {
 
 /// Whether a renewal that was due is under way.
 enum UnderWay {
-    /// We began it; in a worker, or it is done already.
-    Ours(Option<Child>),
+    /// We began it.
+    Ours(Started),
     /// Somebody else holds the lock.
     Others,
     /// It need not be, or must not be.
@@ -41,29 +42,42 @@ pub fn renew_as_worker(context: &Context<'_>, due: &DueRenewal) -> Result<(), Br
     begin(context, due, Waits::ForIt).map(drop)
 }
 
-/// Starts a renewal that is due, unless one is under way. The caller has its answer already and
-/// hears of no failure: the next one will.
+/// Starts a renewal that is due, unless one is under way, or would be cut off. The caller has its answer
+/// already and hears of no failure: the next one will.
 pub fn renew_in_background(context: &Context<'_>, due: &DueRenewal) {
-    let worker = match begin(context, due, Waits::ForNothing) {
-        Ok(UnderWay::Ours(worker)) => worker,
-        Ok(UnderWay::Others | UnderWay::No) => return,
-        Err(error) => {
-            context.terminal.trace(|| format!("renewed nothing in the background: {error}"));
-            return;
-        }
-    };
-    if context.environment.path("CI").is_some() || platform::dies_with_its_container() {
-        wait_a_moment(due, worker);
+    if let Err(error) = begin(context, due, Waits::ForNothing) {
+        context.terminal.trace(|| format!("renewed nothing in the background: {error}"));
     }
 }
 
 /// Makes a renewal that is due, or waits for the one that is under way, if that takes only a
-/// moment.
+/// moment. What could be cut off once we go on is waited for to its end.
 pub fn renew_for_a_moment(context: &Context<'_>, due: &DueRenewal) {
-    match begin(context, due, Waits::ForNothing) {
-        Ok(UnderWay::Ours(worker)) => wait_a_moment(due, worker),
-        Ok(UnderWay::Others) => wait_a_moment(due, None),
-        Ok(UnderWay::No) | Err(_) => {}
+    let worker = match begin(context, due, Waits::ForAMoment) {
+        Ok(UnderWay::Ours(Started::Apart(worker))) => Some(worker),
+        Ok(UnderWay::Ours(Started::WithLock | Started::Done) | UnderWay::Others) => None,
+        Ok(UnderWay::No) | Err(_) => return,
+    };
+    let limit = if cut_off(context).is_some() { WHOLE_LIMIT } else { FOREGROUND_LIMIT };
+    let limit = Deadline::after(limit);
+    let path = SessionStore::of(&due.installation).lock_path(&due.session.name);
+    let _ = Lock::wait_until_free(&path, limit, &mut |_| ());
+    // One that was not handed the lock may have it yet to take.
+    if let Some(worker) = worker {
+        wait_for_end(worker, limit);
+    }
+}
+
+/// Why a worker may be killed as soon as we end, and with it the session that it renews: what may be
+/// cut off is begun only once it is needed. Asked only of a token that is expiring.
+#[must_use]
+pub fn cut_off(context: &Context<'_>) -> Option<&'static str> {
+    if context.environment.path("CI").is_some() {
+        return Some("a job of CI may end at any time, with all its processes");
+    }
+    match platform::bound()? {
+        Bound::Container => Some("a container may end at any time, with all its processes"),
+        Bound::Service => Some("a service may end at any time, with all its processes"),
     }
 }
 
@@ -71,6 +85,10 @@ fn begin(context: &Context<'_>, due: &DueRenewal, waits: Waits) -> Result<UnderW
     let DueRenewal { installation, session } = due;
     // Looked at before the lock is: a recorded failure must not cost every call a lock.
     if !matches!(standing_of(context, installation, session)?, Standing::Live) {
+        return Ok(UnderWay::No);
+    }
+    if let (Waits::ForNothing, Some(why)) = (waits, cut_off(context)) {
+        context.terminal.trace(|| format!("renews nothing yet: {why}"));
         return Ok(UnderWay::No);
     }
     let store = SessionStore::of(installation);
@@ -85,16 +103,4 @@ fn begin(context: &Context<'_>, due: &DueRenewal, waits: Waits) -> Result<UnderW
         return Ok(UnderWay::No);
     }
     start(context, installation, lock, &session.name, waits).map(UnderWay::Ours)
-}
-
-/// Waits for a renewal that is under way, and for the end of its worker, for up to
-/// [`FOREGROUND_LIMIT`].
-fn wait_a_moment(due: &DueRenewal, worker: Option<Child>) {
-    let path = SessionStore::of(&due.installation).lock_path(&due.session.name);
-    let limit = Deadline::after(FOREGROUND_LIMIT);
-    let _ = Lock::wait_until_free(&path, limit, &mut |_| ());
-    // One that was not handed the lock may have it yet to take.
-    if let Some(mut worker) = worker {
-        wait_for_end(&mut worker, limit);
-    }
 }

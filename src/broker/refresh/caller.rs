@@ -16,7 +16,7 @@ use crate::session::{Attempt, Installation, Outcome, Renewal, Session, SessionSt
 use crate::site::SiteName;
 
 use super::recover::{last_attempt, secured_session};
-use super::spawn::{Waits, Workers, start};
+use super::spawn::{Waits, start};
 
 /// How long a process waits for a refresh, its own or another's.
 const WAITER_LIMIT: Duration = Duration::from_mins(1);
@@ -83,19 +83,20 @@ pub fn renew(
     let deadline = Deadline::after(limit.min(WAITER_LIMIT));
     let mut wait = Waiting::new(context, &path);
     let mut known = last_attempt(&store, seen)?;
-    let mut workers = Workers::default();
+    let mut workers = 0;
     loop {
         if let Some(lock) = Lock::try_hold(&path, "refresh", context.clock)? {
             context.terminal.trace(|| format!("took the lock {} for refresh", path.display()));
             if let Some(done) = done_without_asking(context, installation, seen, reason)? {
                 return Ok(done);
             }
-            if workers.count() == WORKERS {
+            if workers == WORKERS {
                 return Err(BrokerError::NoOutcome { name: seen.name.clone() });
             }
             known = last_attempt(&store, seen)?;
             let waits = if context.limit.is_some() { Waits::Until(deadline) } else { Waits::ForIt };
-            workers.add(start(context, installation, lock, &seen.name, waits)?);
+            start(context, installation, lock, &seen.name, waits)?;
+            workers += 1;
         } else {
             wait.trace();
         }

@@ -24,7 +24,7 @@ mod recover;
 mod spawn;
 mod worker;
 
-pub use background::{DueRenewal, renew_as_worker, renew_in_background};
+pub use background::{DueRenewal, cut_off, renew_as_worker, renew_in_background};
 pub use caller::{Reason, Renewed, refresh_by_hand, renew};
 pub use worker::refresh_now;
 

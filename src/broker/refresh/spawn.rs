@@ -14,9 +14,7 @@ use crate::session::{Installation, SessionStore};
 
 use super::worker::refresh_now;
 
-/// A worker that let go of the lock has only to end.
-const LAST_MOMENT: Duration = Duration::from_millis(50);
-/// Between two looks whether it has.
+/// Between two looks whether a worker has ended.
 const LOOK_AT_WORKER: Duration = Duration::from_micros(500);
 
 /// Whether the process that starts a refresh has anything to do until its end.
@@ -26,21 +24,23 @@ pub enum Waits {
     ForIt,
     /// It needs the outcome, but nobody waits for it any longer than this.
     Until(Deadline),
-    /// It has answered already, or can at any time.
+    /// It can answer at any time, and would rather answer with the outcome.
+    ForAMoment,
+    /// It has answered already.
     ForNothing,
 }
 
 /// Hands the lock to a worker that outlives us. The room that it needs is reserved first: on a full
 /// or read-only disk nothing is sent, and the caller hears why. If no lock can be handed on, a
 /// process that waits for the refresh does it itself, and nothing ends it before that is done;
-/// unless its caller may give up before.
+/// unless its caller may give up before, and another process can be started for it.
 pub fn start(
     context: &Context<'_>,
     installation: &Installation,
     lock: Lock,
     name: &SessionName,
     waits: Waits,
-) -> Result<Option<Child>, BrokerError> {
+) -> Result<Started, BrokerError> {
     let store = SessionStore::of(installation);
     drop(store.reserve_journal(&lock, name)?);
     let stem = name.file_stem();
@@ -50,31 +50,53 @@ pub fn start(
     // It must not depend on a keychain that may be locked by then.
     let key = installation.key_to_hand_on()?;
     let started = platform::start_worker(&arguments, lock.into_file(), &key);
-    match started.map_err(BrokerError::NoWorker)? {
-        HandedOn::Started(worker) => {
+    let lock = match started.map_err(|source| BrokerError::NoWorker { source })? {
+        HandedOn::Started => {
             context.terminal.trace(|| format!("started a worker for the refresh of {name}"));
-            Ok(Some(worker))
+            return Ok(Started::WithLock);
         }
-        HandedOn::Impossible(file) => {
-            let lock = Lock::taken_back(file, &path);
-            match waits {
-                Waits::ForIt => {
-                    let _held = platform::hold_back_termination();
-                    refresh_now(context, installation, &lock, name).map(|()| None)
-                }
-                Waits::Until(_) | Waits::ForNothing => {
-                    // The worker takes the lock by itself. If somebody else is faster, it has
-                    // nothing to do.
-                    drop(lock);
-                    let mut worker = start_apart(&arguments).map_err(BrokerError::NoWorker)?;
-                    if let Waits::Until(deadline) = waits {
-                        wait_for_end(&mut worker, deadline);
-                    }
-                    Ok(Some(worker))
-                }
-            }
-        }
+        HandedOn::Impossible(file) => Lock::taken_back(file, &path),
+    };
+    if matches!(waits, Waits::ForIt) {
+        return refresh_here(context, installation, &lock, name);
     }
+    // The worker takes the lock by itself. If somebody else is faster, it has nothing to do.
+    drop(lock);
+    match (start_apart(&arguments), waits) {
+        (Ok(worker), Waits::Until(deadline)) => {
+            wait_for_end(worker, deadline);
+            Ok(Started::Done)
+        }
+        (Ok(worker), _) => Ok(Started::Apart(worker)),
+        (Err(source), Waits::ForAMoment | Waits::ForNothing) => {
+            Err(BrokerError::NoWorker { source })
+        }
+        (Err(_), _) => match Lock::try_hold(&path, "refresh", context.clock)? {
+            Some(lock) => refresh_here(context, installation, &lock, name),
+            None => Ok(Started::Done),
+        },
+    }
+}
+
+/// How a refresh was started.
+pub enum Started {
+    /// In a worker that holds the lock.
+    WithLock,
+    /// In a worker that takes the lock by itself.
+    Apart(Child),
+    /// It is done, or another process does it.
+    Done,
+}
+
+fn refresh_here(
+    context: &Context<'_>,
+    installation: &Installation,
+    lock: &Lock,
+    name: &SessionName,
+) -> Result<Started, BrokerError> {
+    context.terminal.trace(|| format!("no worker can be started; refreshes {name} itself"));
+    let _held = platform::hold_back_termination();
+    refresh_now(context, installation, lock, name).map(|()| Started::Done)
 }
 
 /// Starts this program again, where our end does not reach it.
@@ -86,34 +108,8 @@ fn start_apart(arguments: &[&OsStr]) -> io::Result<Child> {
     command.spawn()
 }
 
-/// The workers that one call started. A call that waited for their outcome sees them end, so that a
-/// program that takes its place inherits no dead child; one that still works is left to itself.
-#[derive(Default)]
-pub struct Workers(Vec<Option<Child>>);
-
-impl Workers {
-    /// Takes care of one more.
-    pub fn add(&mut self, worker: Option<Child>) {
-        self.0.push(worker);
-    }
-
-    /// How many were started.
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        let deadline = Deadline::after(LAST_MOMENT);
-        for worker in self.0.iter_mut().flatten() {
-            wait_for_end(worker, deadline);
-        }
-    }
-}
-
 /// Waits until a worker has ended, or until `deadline`.
-pub fn wait_for_end(worker: &mut Child, deadline: Deadline) {
+pub fn wait_for_end(mut worker: Child, deadline: Deadline) {
     while matches!(worker.try_wait(), Ok(None)) && !deadline.passed() {
         std::thread::sleep(LOOK_AT_WORKER);
     }

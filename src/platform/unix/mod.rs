@@ -3,6 +3,7 @@
 //! - `files`: opening, replacing, removing and syncing files; whose they are.
 //! - `process`: finding and starting programs, becoming one, limits, memory dumps.
 //! - `worker`: the process that refreshes and outlives its caller, with the lock it inherits.
+//! - `signals`: what ends a process and what does not.
 //! - `sidecar`: the process that serves a program that this process becomes.
 //! - `terminal`: standard streams, and lines that a person types.
 //!
@@ -20,11 +21,13 @@
 mod files;
 mod process;
 mod sidecar;
+mod signals;
 mod terminal;
 mod worker;
 
 pub use files::*;
 pub use process::*;
 pub use sidecar::*;
+pub use signals::{Held, hold_back_termination};
 pub use terminal::*;
 pub use worker::*;

@@ -8,6 +8,7 @@ use std::process::{Command, ExitStatus};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::signals::survive_long_writes;
 use crate::environment::Environment;
 
 /// The allocator of a static program. musl's gives each size of memory pages of its own, so that a
@@ -60,14 +61,17 @@ pub(super) fn own_executable() -> io::Result<PathBuf> {
     }
 }
 
-/// Makes sure that this process and those that it starts may write files of `size` bytes: a write
-/// beyond the limit (`ulimit -f`) would end them with a signal.
+/// Makes sure that this process and those that it starts may write files of `size` bytes, and that a
+/// write beyond the limit (`ulimit -f`) fails, where it would end this process with a signal.
 ///
 /// # Errors
 /// [`io::ErrorKind::FileTooLarge`] where the limit cannot be raised that far.
 pub fn allow_file_size(size: u64) -> io::Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Fsize);
     let allows = |limit: Option<u64>| limit.is_none_or(|limit| limit >= size);
+    if current.is_some() {
+        survive_long_writes();
+    }
     if allows(current) {
         Ok(())
     } else if allows(maximum) {

@@ -1,7 +1,7 @@
 //! A process that attends this one on Unix: it serves whatever program this one becomes, and ends
 //! with it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,7 +11,8 @@ use std::time::Duration;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
 
-use super::{leave_caller, own_executable};
+use super::own_executable;
+use super::worker::{disown, leave_caller};
 
 /// The most open files that macOS grants, whose own limit is none at all: `OPEN_MAX`, as setrlimit(2)
 /// says there.
@@ -68,13 +69,15 @@ pub fn start_sidecar(
     // Nobody would see what it asks, and a request of the program must not wait for a login.
     command.env("DD_OAUTH_INTERACTIVE", "never");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // The program still needs it when everything that belongs to it is asked to end.
+    disown(&mut command);
     // Nothing else is started while these two can be inherited.
-    let mut starter = command.spawn()?;
+    let mut parent = command.spawn()?;
     drop((listener, program));
-    starter.stdin.take().expect("it is piped").write_all(secret)?;
+    parent.stdin.take().expect("it is piped").write_all(secret)?;
     let mut said = Vec::new();
-    let output = starter.stdout.take().expect("it is piped");
-    starter.wait()?;
+    let output = parent.stdout.take().expect("it is piped");
+    parent.wait()?;
     // Ends at once where the sidecar does.
     output.take(ready.len() as u64).read_to_end(&mut said)?;
     if said == ready {
@@ -84,29 +87,19 @@ pub fn start_sidecar(
     }
 }
 
-/// In the process that [`start_sidecar`] started: starts the sidecar and returns nothing, for
-/// this process only has to end so that the sidecar is nobody's child. In the sidecar: what
-/// it got. `descriptors` are those of the command line, and `process` is the one to attend.
+/// In the process that [`start_sidecar`] started: what it got. `descriptors` are those of the command
+/// line, and `process` is the one to attend.
 ///
 /// # Errors
-/// If the descriptors are none of ours, or the sidecar cannot be started.
-pub fn run_as_sidecar(
-    descriptors: &[i32],
-    process: Option<u32>,
-) -> io::Result<Option<SidecarWork>> {
+/// If the descriptors are none of ours.
+pub fn take_sidecar_work(descriptors: &[i32], process: Option<u32>) -> io::Result<SidecarWork> {
     let process = process.and_then(|id| Pid::from_raw(id.try_into().ok()?));
     let process = process.ok_or(io::ErrorKind::InvalidInput)?;
-    if rustix::process::getppid() == Some(process) {
-        let arguments: Vec<OsString> = std::env::args_os().collect();
-        let mut command = Command::new(own_executable()?);
-        command.args(arguments.iter().skip(1)).stderr(Stdio::null()).spawn()?;
-        return Ok(None);
-    }
     let mut files = leave_caller(descriptors)?.into_iter();
     let listener = files.next().ok_or(io::ErrorKind::InvalidInput)?;
     let program = Program { process, descriptor: files.next().map(OwnedFd::from) };
     allow_many_connections();
-    Ok(Some(SidecarWork { listener: OwnedFd::from(listener).into(), program }))
+    Ok(SidecarWork { listener: OwnedFd::from(listener).into(), program })
 }
 
 /// Each connection of the program takes two descriptors; the usual limit is one of a shell.

@@ -6,30 +6,33 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::own_executable;
+use super::signals::{ignore_requests_to_end, leave_to_a_child};
 
 /// What became of an attempt to let another process go on with an open file.
 #[derive(Debug)]
 pub enum HandedOn {
     /// It runs, has the file, and outlives us.
-    Started(Child),
-    /// This platform cannot do it; the caller has the file still.
+    Started,
+    /// It cannot be done here; the caller has the file still.
     Impossible(File),
 }
 
 /// Starts this program again with `arguments` and, as the last of them, the number of a
 /// descriptor that carries `file`; our own copy is closed. The new process reads `input` on its
 /// standard input, has null for the other streams and `/` as its directory, and leaves our session
-/// by itself ([`detach`]).
+/// by itself ([`detach`]). It is nobody's child, and nothing ends it but `SIGKILL`.
 ///
 /// # Errors
-/// If the process cannot be started; the file is closed then.
+/// If there is no room for another process; the file is closed then.
 pub fn start_worker(arguments: &[&OsStr], file: File, input: &[u8; 32]) -> io::Result<HandedOn> {
-    let mut command = Command::new(own_executable()?);
+    // Without /proc nobody knows which program we are.
+    let Ok(program) = own_executable() else { return Ok(HandedOn::Impossible(file)) };
+    let mut command = Command::new(program);
     command
         // Not the name that we were called under: that may be one of git's or docker's.
         .arg0(env!("CARGO_PKG_NAME"))
@@ -48,11 +51,39 @@ pub fn start_worker(arguments: &[&OsStr], file: File, input: &[u8; 32]) -> io::R
         let absolute = named.map(std::path::absolute).collect::<io::Result<Vec<_>>>()?;
         command.env("SSL_CERT_DIR", std::env::join_paths(absolute).map_err(io::Error::other)?);
     }
+    disown(&mut command);
     // Nothing else is started between these two lines, so no other child inherits the lock.
     fcntl_setfd(&file, FdFlags::empty())?;
-    let child = command.spawn();
-    drop(file);
-    child.map(HandedOn::Started)
+    match command.spawn() {
+        Ok(mut parent) => {
+            drop(file);
+            parent.wait()?;
+            Ok(HandedOn::Started)
+        }
+        Err(error) if is_shortage(&error) => Err(error),
+        // What forbids another process, as a sandbox does, forbids it the next time too.
+        Err(_) => {
+            fcntl_setfd(&file, FdFlags::CLOEXEC)?;
+            Ok(HandedOn::Impossible(file))
+        }
+    }
+}
+
+/// Lets a command be nobody's child, and do its work to the end though it is asked to end earlier. What
+/// [`Command::spawn`] returns is its parent, which ends at once.
+pub(super) fn disown(command: &mut Command) {
+    // SAFETY: both functions do only what is allowed between a fork and the start of a program.
+    unsafe {
+        command.pre_exec(|| {
+            ignore_requests_to_end();
+            leave_to_a_child()
+        });
+    }
+}
+
+/// Whether there is no room for another process now: the table of processes, or the memory, is full.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory)
 }
 
 /// A pipe that holds `input` and then ends: whatever becomes of us, its reader never waits.
@@ -127,19 +158,66 @@ pub fn set_apart(command: &mut Command) {
     command.process_group(0);
 }
 
-/// Whether a process that we leave behind would be ended as soon as we are: we, or whoever started
-/// us, are the first process of a container.
-#[must_use]
-pub fn dies_with_its_container() -> bool {
-    std::process::id() == 1 || std::os::unix::process::parent_id() == 1
+/// What may end this process, and with it whatever it leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// A PID namespace: when its first process ends, the kernel kills all others.
+    Container,
+    /// A service of systemd, which ends all processes of a unit with it.
+    Service,
 }
 
-/// Holds back the end of this process until it is dropped.
-#[derive(Debug)]
-pub struct Held(());
-
-/// Nothing has to be held back: another process does what must not be interrupted.
+/// What this process is bound to, if to anything. A login on a terminal or over SSH is no unit of that
+/// kind.
 #[must_use]
-pub fn hold_back_termination() -> Held {
-    Held(())
+pub fn bound() -> Option<Bound> {
+    /// The first namespace has this number since there are namespaces (`PROC_PID_INIT_INO`).
+    const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+    if !cfg!(target_os = "linux") {
+        return (std::process::id() == 1).then_some(Bound::Container);
+    }
+    // Where /proc is hidden, what hides it is a container of some kind.
+    let namespace = std::fs::read_link("/proc/self/ns/pid");
+    if namespace.is_ok_and(|namespace| namespace.as_os_str() == FIRST_NAMESPACE) {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        is_service(&groups).then_some(Bound::Service)
+    } else {
+        Some(Bound::Container)
+    }
+}
+
+/// Whether `/proc/PID/cgroup` names a service unit. Shells of a session are in a scope.
+fn is_service(groups: &str) -> bool {
+    let units = groups.lines().filter_map(|line| {
+        let (_, group) = line.split_once(':')?;
+        let (controllers, path) = group.split_once(':')?;
+        matches!(controllers, "" | "name=systemd").then(|| path.rsplit('/').next())?
+    });
+    units.into_iter().any(|unit| unit.ends_with(".service") && !unit.starts_with("user@"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_told_from_a_session() {
+        for service in [
+            "0::/system.slice/backup.service\n",
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service\n",
+            "12:pids:/x\n1:name=systemd:/system.slice/cron.service\n0::/\n",
+        ] {
+            assert!(is_service(service), "{service}");
+        }
+        for session in [
+            "",
+            "0::/\n",
+            "0::/user.slice/user-1000.slice/session-3.scope\n",
+            "0::/user.slice/user-1000.slice/user@1000.service\n",
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/vte-spawn-1.scope\n",
+            "4:memory:/system.slice/docker.service\n0::/init.scope\n",
+        ] {
+            assert!(!is_service(session), "{session}");
+        }
+    }
 }

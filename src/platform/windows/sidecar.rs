@@ -38,10 +38,7 @@ pub fn start_sidecar(
 ///
 /// # Errors
 /// Always.
-pub fn run_as_sidecar(
-    _descriptors: &[i32],
-    _process: Option<u32>,
-) -> io::Result<Option<SidecarWork>> {
+pub fn take_sidecar_work(_descriptors: &[i32], _process: Option<u32>) -> io::Result<SidecarWork> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

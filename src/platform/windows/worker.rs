@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::windows::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,8 +33,8 @@ static ASKED_TO_END: AtomicBool = AtomicBool::new(false);
 #[derive(Debug)]
 pub enum HandedOn {
     /// It runs, has the file, and outlives us.
-    Started(Child),
-    /// This platform cannot do it; the caller has the file still.
+    Started,
+    /// It cannot be done here; the caller has the file still.
     Impossible(File),
 }
 
@@ -73,10 +73,19 @@ pub fn set_apart(command: &mut Command) {
     }
 }
 
-/// Whether a process that we leave behind would be ended as soon as we are.
+/// What may end this process, and with it whatever it leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Never said here.
+    Container,
+    /// Never said here.
+    Service,
+}
+
+/// Nothing tells a job that ends its processes from one that does not.
 #[must_use]
-pub fn dies_with_its_container() -> bool {
-    false
+pub fn bound() -> Option<Bound> {
+    None
 }
 
 /// Holds back the end of this process until it is dropped. If it was asked to end meanwhile, it then

@@ -4,6 +4,9 @@
 // Goes past the wait that a failure prescribes, which takes another time.
 #[cfg(feature = "test-clock")]
 mod bad_answers;
+// Namespaces, /proc and limits are those of Linux.
+#[cfg(target_os = "linux")]
+mod ends;
 mod lifecycle;
 mod names;
 mod outside;

@@ -10,13 +10,13 @@ use crate::support::peers::{Kind, Peer};
 use crate::support::process::{Process, Run, finish, run, signal, start};
 
 /// A session that is refreshed.
-struct Stage {
-    peer: Peer,
-    home: Home,
+pub struct Stage {
+    pub peer: Peer,
+    pub home: Home,
 }
 
 impl Stage {
-    fn stale() -> Self {
+    pub fn stale() -> Self {
         let peer = Peer::start(Kind::Demo);
         let home = Home::at(&peer);
         home.log_in();
@@ -25,7 +25,7 @@ impl Stage {
     }
 
     /// A `get` whose refresh is under way: its worker waits for the server until [`Peer::mend`].
-    fn get_under_way(&self) -> Process {
+    pub fn get_under_way(&self) -> Process {
         self.peer.hold_refreshes();
         let caller = start(self.home.program(&[]), b"get\n");
         eventually("a worker", || self.worker().is_some_and(|pid| pid != caller.id()));
@@ -34,7 +34,7 @@ impl Stage {
     }
 
     /// The process that holds the session's lock for a refresh, as it says itself.
-    fn worker(&self) -> Option<u32> {
+    pub fn worker(&self) -> Option<u32> {
         let path = self.home.session_file("lock-holder");
         let holder: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         if holder["purpose"] != "refresh" {
@@ -44,7 +44,7 @@ impl Stage {
     }
 
     /// Insists that the refresh that is under way came to a good end, once.
-    fn renewed_once(&self) {
+    pub fn renewed_once(&self) {
         let token = self.home.get();
         assert!(token != "stale" && self.peer.accepts(&token));
         let results: Vec<_> = self.peer.refreshes().into_iter().map(|event| event.result).collect();
@@ -240,8 +240,6 @@ fn who_waits_for_long_is_told_for_whom() {
 
 #[cfg(feature = "test-clock")]
 mod behind_the_answer {
-    use serde_json::json;
-
     use super::*;
 
     /// A token of an hour that is expiring, for the clock that the runs see.
@@ -253,13 +251,6 @@ mod behind_the_answer {
         home.log_in();
         home.set("DD_OAUTH_TEST_CLOCK", EXPIRING);
         Stage { peer, home }
-    }
-
-    /// At a server that takes its time.
-    fn expiring_slowly(millis: u64) -> Stage {
-        let stage = expiring();
-        stage.peer.fault(&json!({"endpoint": "token", "kind": "delay", "ms": millis}));
-        stage
     }
 
     fn renewal_followed(stage: &Stage, token: &str) {
@@ -311,39 +302,5 @@ mod behind_the_answer {
         assert_eq!(recorded, warm);
         // To look into the journal takes these; a lock, a process or a socket would take more.
         assert!(recorded_in_all <= warm_in_all + 14, "{recorded_in_all} and {warm_in_all}");
-    }
-
-    #[test]
-    fn a_build_server_waits_a_moment_for_the_worker_that_would_die_with_it() {
-        let stage = expiring_slowly(300);
-        let run = stage.home.run_with(("CI", "true"), &[], "get\n");
-        run.succeeds_quietly();
-        assert_eq!(stage.peer.refreshes().len(), 1, "it was there before the job could end");
-        assert_ne!(stage.home.get(), run.value("access_token"));
-    }
-
-    #[test]
-    fn a_reader_has_the_whole_answer_before_anything_is_waited_for() {
-        let stage = expiring_slowly(1500);
-        let mut command = stage.home.program(&["get"]);
-        command.env("CI", "true");
-        let mut caller = start(command, b"");
-        let answer = caller.output();
-        assert!(answer.ends_with("org=Demo\n"), "{answer}");
-        assert_eq!(stage.peer.refreshes().len(), 0, "the server has not answered yet");
-        assert!(caller.wait().success());
-        eventually("the renewal", || stage.peer.refreshes().len() == 1);
-    }
-
-    #[test]
-    fn the_first_process_of_a_container_waits_for_its_worker() {
-        let stage = expiring_slowly(300);
-        let flags = ["--pid", "--fork", "--kill-child", "--mount-proc"];
-        let mut container = stage.home.any_program(Path::new("unshare"), &flags);
-        container.args([env!("CARGO_BIN_EXE_dd-oauth"), "get"]);
-        let run = finish(start(container, b""));
-        run.succeeds_quietly();
-        assert_ne!(stage.home.get(), run.value("access_token"));
-        assert_eq!(stage.peer.refreshes().len(), 1);
     }
 }
