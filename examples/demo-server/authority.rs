@@ -15,7 +15,7 @@ use crate::random;
 
 const CODE_LIFETIME: Duration = Duration::from_mins(10);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Authority {
     clients: HashMap<String, Client>,
     /// Requests whose consent page a person may still be looking at, by ticket.
@@ -24,12 +24,14 @@ pub struct Authority {
     families: Families,
 }
 
+#[derive(Clone)]
 pub struct Client {
     pub name: String,
     pub redirect_uris: Vec<String>,
 }
 
 /// What a client asks a person for.
+#[derive(Clone)]
 pub struct Authorization {
     pub client_id: String,
     pub redirect_uri: String,
@@ -39,6 +41,7 @@ pub struct Authorization {
     pub challenge: String,
 }
 
+#[derive(Clone)]
 struct Code {
     granted: Authorization,
     at: Instant,
@@ -152,6 +155,11 @@ impl Authority {
     /// Whether an access token is good now.
     pub fn is_active(&self, access_token: &str, now: Instant) -> bool {
         self.families.is_active(access_token, now)
+    }
+
+    /// The family of an access token, however it stands.
+    pub fn family_of(&self, access_token: &str) -> Option<&str> {
+        self.families.family_of(access_token)
     }
 
     fn check_client(&self, id: &str) -> Result<(), Refusal> {

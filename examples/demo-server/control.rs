@@ -9,7 +9,7 @@ use crate::authority::Authority;
 use crate::faults::Fault;
 use crate::request::{Parameters, Request};
 use crate::response::Response;
-use crate::server::Server;
+use crate::server::{Moments, Server};
 
 pub fn answer(server: &Server, request: &Request) -> Response {
     let mut state = server.lock();
@@ -17,10 +17,10 @@ pub fn answer(server: &Server, request: &Request) -> Response {
         ("GET", "/log") => return Response::json(200, &state.log),
         ("GET", "/active") => {
             let parameters = Parameters::parse(request.query.as_bytes()).unwrap_or_default();
-            let active = parameters
-                .get("token")
-                .is_some_and(|token| state.authority.is_active(token, Instant::now()));
-            return Response::json(200, &json!({"active": active}));
+            let token = parameters.get("token").unwrap_or_default();
+            let active = state.authority.is_active(token, Instant::now());
+            let family = state.authority.family_of(token);
+            return Response::json(200, &json!({"active": active, "family": family}));
         }
         ("GET", "/held") => return Response::json(200, &json!({"held": state.held})),
         ("DELETE", "/log") => state.log.clear(),
@@ -33,6 +33,18 @@ pub fn answer(server: &Server, request: &Request) -> Response {
             Ok(change) => state.settings.apply(change),
             Err(error) => return refuse(error),
         },
+        ("POST", "/moments") => {
+            state.moments = Moments { all: vec![state.authority.clone()], kept: true };
+            state.log.clear();
+        }
+        ("POST", "/rewind") => {
+            let number = serde_json::from_slice::<usize>(&request.body).ok();
+            let moment = number.and_then(|number| state.moments.all.get(number)).cloned();
+            let Some(moment) = moment else { return refuse("there is no such moment") };
+            state.authority = moment;
+            state.moments.kept = false;
+            state.log.clear();
+        }
         ("POST", "/restart") => state.authority = Authority::default(),
         _ => return Response::empty(404),
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::authority::Refusal;
 use crate::random;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Families {
     by_id: HashMap<String, Family>,
     /// The family of each refresh token ever issued, spent ones included.
@@ -18,6 +18,7 @@ pub struct Families {
     access_tokens: HashMap<String, AccessToken>,
 }
 
+#[derive(Clone)]
 struct Family {
     client_id: String,
     scope: String,
@@ -29,6 +30,7 @@ struct Family {
     revoked: bool,
 }
 
+#[derive(Clone)]
 struct AccessToken {
     family: String,
     issued: Instant,
@@ -165,6 +167,11 @@ impl Families {
                 && now.duration_since(token.issued) < token.ttl
                 && self.by_id.get(&token.family).is_some_and(|family| !family.revoked)
         })
+    }
+
+    /// The family of an access token, however it stands.
+    pub fn family_of(&self, access_token: &str) -> Option<&str> {
+        self.access_tokens.get(access_token).map(|token| token.family.as_str())
     }
 
     /// Makes `spent` the predecessor of a new refresh token, which is returned.

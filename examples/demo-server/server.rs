@@ -32,6 +32,16 @@ pub struct State {
     /// How many requests wait for that.
     pub held: usize,
     pub log: Vec<Entry>,
+    pub moments: Moments,
+}
+
+/// What the authority knew at the beginning and after each entry of the log, for tests that go back
+/// to such a moment.
+#[derive(Default)]
+pub struct Moments {
+    pub all: Vec<Authority>,
+    /// Whether the next entry adds one.
+    pub kept: bool,
 }
 
 /// What came of a request at a logged endpoint.
@@ -61,6 +71,7 @@ impl Server {
                 mends: 0,
                 held: 0,
                 log: Vec::new(),
+                moments: Moments::default(),
             }),
             mended: Condvar::new(),
             human,
@@ -170,6 +181,10 @@ impl Server {
         entry.status = delivery.status();
         self.tell(&entry.to_line());
         state.log.push(entry);
+        if state.moments.kept {
+            let moment = state.authority.clone();
+            state.moments.all.push(moment);
+        }
         drop(state);
         if let Some(Kind::Late { ms }) = fault {
             thread::sleep(Duration::from_millis(ms));

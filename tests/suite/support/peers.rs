@@ -46,6 +46,14 @@ pub struct Event {
     pub new_token_sha256: Option<String>,
 }
 
+/// What a server says of an access token.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Whose {
+    pub active: bool,
+    /// Everything that came out of one consent; nothing where the token was never issued.
+    pub family: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Addresses {
     origin: String,
@@ -175,6 +183,23 @@ impl Peer {
         let request = agent().get(format!("{}/active", self.control)).query("token", token);
         let answer: Value = request.call().unwrap().body_mut().read_json().unwrap();
         answer["active"].as_bool().unwrap()
+    }
+
+    /// Whether it takes an access token, and of which consent that is; the demo alone tells it.
+    pub fn whose(&self, token: &str) -> Whose {
+        let request = agent().get(format!("{}/active", self.control)).query("token", token);
+        request.call().unwrap().body_mut().read_json().unwrap()
+    }
+
+    /// Empties the log, and keeps what the server knows now and after each entry from now on; only
+    /// the demo does.
+    pub fn keep_moments(&self) {
+        self.post("moments", &json!({}));
+    }
+
+    /// Lets the server know what it knew at such a moment; 0 is the first.
+    pub fn rewind(&self, moment: usize) {
+        self.post("rewind", &json!(moment));
     }
 
     fn post(&self, path: &str, body: &Value) {
