@@ -143,7 +143,7 @@ fn code_from(home: &Home, url: &url::Url) -> String {
     let run = finish(start(browser, b""));
     assert_eq!(run.code, Some(0), "{run:?}");
     let log = std::fs::read_to_string(log).unwrap();
-    let redirect = log.lines().find_map(|line| line.strip_prefix("redirect ")).unwrap();
+    let redirect = log.lines().rev().find_map(|line| line.strip_prefix("redirect ")).unwrap();
     let redirect = url::Url::parse(redirect).unwrap();
     let code = redirect.query_pairs().find(|(name, _)| name == "code");
     code.unwrap().1.into_owned()

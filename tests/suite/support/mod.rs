@@ -1,5 +1,6 @@
 //! What tests stand on: programs, homes, servers, keyrings, terminals and networks, each of one test.
-//! The chaos test and the benchmark use it too. The only tests here are those of the harness itself.
+//! The chaos test, the test of power cuts and the benchmark use it too. The only tests here are those of
+//! the harness itself.
 
 pub mod asked;
 pub mod certificate;
