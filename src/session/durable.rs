@@ -43,10 +43,15 @@ fn refuse_to_lock_out(path: &Path, instead: Option<&'static str>) -> Result<(), 
     Err(StorageError::LocksOut { directory: directory.to_path_buf(), owner, instead })
 }
 
-/// Creates `path` for the user alone if it is missing, and checks that it is the user's own.
+/// Creates `path` for the user alone if it is missing, and checks that it is the user's own. Each of
+/// its parents that was missing is durable too: a directory that is synced can still lose its name.
 pub fn ensure_directory(path: &Path) -> Result<(), StorageError> {
-    if !path.is_dir() {
+    let missing: Vec<_> = path.ancestors().take_while(|directory| !directory.is_dir()).collect();
+    if !missing.is_empty() {
         platform::create_private_directory(path).map_err(io_error("create the directory", path))?;
+    }
+    for directory in missing.into_iter().rev() {
+        sync_parent(directory)?;
     }
     check_directory(path)
 }
