@@ -121,11 +121,11 @@ impl Place {
         Self { base: Base::Ours(path), instead: None }
     }
 
-    fn of(layout: &Layout, instead: &'static str, environment: &Environment) -> Self {
+    fn of(layout: &Layout, instead: &'static str, home: &Home, environment: &Environment) -> Self {
         let named = environment.path(layout.variable).filter(|path| path.is_absolute());
         let base = match named {
             Some(named) => Base::Shared(named.join(layout.ours)),
-            None => Base::Home(Home::of(environment), layout.below_home),
+            None => Base::Home(home.clone(), layout.below_home),
         };
         Self { base, instead: Some(instead) }
     }
@@ -193,10 +193,11 @@ impl Home {
 /// is ignored, as the specification says.
 #[must_use]
 pub fn directories(environment: &Environment) -> Directories {
+    let home = Home::of(environment);
     Directories {
-        state: Place::of(&STATE, "DD_OAUTH_STATE_DIR", environment),
-        data: Place::of(&DATA, DATA.variable, environment),
-        config: Place::of(&CONFIG, CONFIG.variable, environment),
+        state: Place::of(&STATE, "DD_OAUTH_STATE_DIR", &home, environment),
+        data: Place::of(&DATA, DATA.variable, &home, environment),
+        config: Place::of(&CONFIG, CONFIG.variable, &home, environment),
     }
 }
 

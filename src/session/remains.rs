@@ -20,6 +20,9 @@ const ENDINGS: [&str; 6] =
 /// The endings of locks, which stay: two processes could hold one that was deleted.
 const LOCK_ENDINGS: [&str; 5] = ["lock", "lock-holder", "login", "login-holder", "holder"];
 
+/// Nobody resets an installation more often and keeps what was in the way each time.
+const MOST_ASIDE: u32 = 1000;
+
 /// The files of an installation as they are.
 pub struct Remains<'a> {
     paths: &'a InstallationPaths,
@@ -38,11 +41,18 @@ impl<'a> Remains<'a> {
     /// # Errors
     /// If something belongs to another user, or cannot be changed.
     pub fn make_usable(&self) -> Result<Vec<PathBuf>, StorageError> {
-        let InstallationPaths { state_directory, data, .. } = self.paths;
+        let InstallationPaths { state_directory, state, data, .. } = self.paths;
         let mut aside = Vec::new();
         let inner = [self.paths.sessions(), self.paths.registrations()];
-        for directory in [state_directory].into_iter().chain(&inner).chain(&data.path().ok()) {
+        for directory in [state_directory].into_iter().chain(&inner) {
             aside.extend(make_usable(directory, Metadata::is_dir)?);
+        }
+        if let Ok(directory) = data.path() {
+            match make_usable(&directory, Metadata::is_dir) {
+                // A key may be elsewhere, where no directory of another user is needed.
+                Err(StorageError::NotPrivate { .. }) => {}
+                made => aside.extend(made?),
+            }
         }
         for directory in [state_directory].into_iter().chain(&inner) {
             for name in names_in(directory)? {
@@ -52,7 +62,7 @@ impl<'a> Remains<'a> {
                 }
             }
         }
-        durable::ensure_directory(state_directory)?;
+        durable::ensure_place(state)?;
         Ok(aside)
     }
 
@@ -200,8 +210,9 @@ fn move_aside(path: &Path) -> Result<Option<PathBuf>, StorageError> {
         name.push(format!(".aside-{number}"));
         PathBuf::from(name)
     };
-    let free = (1..).map(name).find(|path| path.symlink_metadata().is_err());
-    let free = free.expect("no directory has so many names");
+    let free = (1..=MOST_ASIDE).map(name).find(|path| path.symlink_metadata().is_err());
+    let full = || io_error("move away", path)(ErrorKind::AlreadyExists.into());
+    let free = free.ok_or_else(full)?;
     platform::replace_file(path, &free).map_err(io_error("move away", path))?;
     Ok(Some(free))
 }

@@ -16,7 +16,7 @@ pub struct InstallationPaths {
     /// Sessions, journals, locks and registrations.
     pub state_directory: PathBuf,
     /// Why they are there.
-    pub(super) state: Place,
+    pub(in crate::session) state: Place,
     /// Key files, apart from what they open.
     pub data: Place,
     pub key: KeySettings,

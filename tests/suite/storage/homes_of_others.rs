@@ -39,6 +39,8 @@ fn root_creates_nothing_in_the_home_of_another_user() {
     home.run(&["store"], SESSION).fails(6, &words);
     home.run(&["login", "--no-browser"], "").fails(6, &words);
     home.run(&["store"], "kind=api-key\nsite=eu1\napi_key=a\n").fails(6, &words);
+    let reset = home.run(&["reset", "--yes"], "");
+    assert!(reset.code == Some(6) && reset.stderr.contains(&owner), "{reset:?}");
     // Looking for a session creates nothing.
     home.run(&["get"], "").fails(3, &["not logged in"]);
     let doctor = home.run(&["doctor"], "");

@@ -37,73 +37,76 @@ fn directory_at(path: &Path) {
     std::fs::write(path.join("kept"), "kept").unwrap();
 }
 
+/// What is done to a home, and its name.
+type Damage = (&'static str, fn(&Home));
+
 #[test]
 fn whatever_is_damaged_a_login_works_after_it() {
     let peer = Peer::start(Kind::Demo);
-    let damages: &[(&str, &dyn Fn(&Home))] = &[
-        ("nothing", &|_| ()),
-        ("the key is gone", &|home| std::fs::remove_file(key_file(home)).unwrap()),
-        ("the key is another", &|home| std::fs::write(key_file(home), "0f".repeat(32)).unwrap()),
-        ("the key is no key", &|home| std::fs::write(key_file(home), "rubbish").unwrap()),
-        ("the key is a directory", &|home| directory_at(&key_file(home))),
-        ("no installation", &|home| std::fs::remove_file(installation(home)).unwrap()),
-        ("an empty installation", &|home| std::fs::write(installation(home), "").unwrap()),
-        ("a newer installation", &|home| {
+    let damages: &[Damage] = &[
+        ("nothing", |_| ()),
+        ("the key is gone", |home| std::fs::remove_file(key_file(home)).unwrap()),
+        ("the key is another", |home| std::fs::write(key_file(home), "0f".repeat(32)).unwrap()),
+        ("the key is no key", |home| std::fs::write(key_file(home), "rubbish").unwrap()),
+        ("the key is a directory", |home| directory_at(&key_file(home))),
+        ("no installation", |home| std::fs::remove_file(installation(home)).unwrap()),
+        ("an empty installation", |home| std::fs::write(installation(home), "").unwrap()),
+        ("a newer installation", |home| {
             let text = std::fs::read_to_string(installation(home)).unwrap();
             let newer = text.replace("\"format\":1", "\"format\":2");
             std::fs::write(installation(home), newer).unwrap();
         }),
-        ("the installation is a directory", &|home| directory_at(&installation(home))),
-        ("a session cut short", &|home| {
+        ("the installation is a directory", |home| directory_at(&installation(home))),
+        ("a session cut short", |home| {
             std::fs::write(home.session_file("session"), "dd-oauth session 1\n{").unwrap();
         }),
-        ("a newer session", &|home| {
+        ("a newer session", |home| {
             std::fs::write(home.session_file("session"), "dd-oauth session 2\n").unwrap();
         }),
-        ("a long session", &|home| {
+        ("a long session", |home| {
             std::fs::write(home.session_file("session"), vec![b'x'; 100_000]).unwrap();
         }),
-        ("the session is a directory", &|home| directory_at(&home.session_file("session"))),
-        ("a session of another key", &|home| {
+        ("the session is a directory", |home| directory_at(&home.session_file("session"))),
+        ("a session of another key", |home| {
             let session = std::fs::read(home.session_file("session")).unwrap();
             std::fs::remove_dir_all(home.state()).unwrap();
             home.log_in();
             std::fs::write(home.session_file("session"), session).unwrap();
         }),
-        ("a damaged journal", &|home| {
+        ("a damaged journal", |home| {
             home.make_stale();
             home.get();
             std::fs::write(home.session_file("journal"), "dd-oauth journal 2\n").unwrap();
         }),
-        ("the journal is a directory", &|home| {
+        ("the journal is a directory", |home| {
             home.make_stale();
             home.get();
             directory_at(&home.session_file("journal"));
         }),
-        ("a lock is a directory", &|home| directory_at(&home.session_file("lock"))),
-        ("the sessions are a file", &|home| {
+        ("a lock is a directory", |home| directory_at(&home.session_file("lock"))),
+        ("the sessions are a file", |home| {
             std::fs::remove_dir_all(home.sessions()).unwrap();
             std::fs::write(home.sessions(), "").unwrap();
         }),
-        ("the registrations are a file", &|home| {
+        ("the registrations are a file", |home| {
             std::fs::remove_dir_all(home.state().join("registrations")).unwrap();
             std::fs::write(home.state().join("registrations"), "").unwrap();
         }),
-        ("a registration is a directory", &|home| {
+        ("a registration is a directory", |home| {
             let directory = home.state().join("registrations");
             let mut files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
             let is_json = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "json");
             directory_at(&files.find(is_json).unwrap());
         }),
-        ("the state is a file", &|home| {
+        ("the state is a file", |home| {
             std::fs::remove_dir_all(home.state()).unwrap();
             std::fs::write(home.state(), "kept").unwrap();
         }),
-        ("the data is a file", &|home| {
+        ("the data is a file", |home| {
             std::fs::remove_dir_all(home.data()).unwrap();
             std::fs::write(home.data(), "kept").unwrap();
         }),
-        ("everything is gone", &|home| std::fs::remove_dir_all(home.state()).unwrap()),
+        ("everything is gone", |home| std::fs::remove_dir_all(home.state()).unwrap()),
     ];
     for (what, damage) in damages {
         let home = Home::at(&peer);
