@@ -234,7 +234,7 @@ fn a_proxy_that_is_asked_to_end_serves_its_program_to_the_end() {
     let home = Home::at(&peer);
     home.log_in();
     let script = "read _; curl -sS -o /dev/null -w '%{http_code}\\n' \
-                  -H \"Authorization: Bearer $DD_BEARER_TOKEN\" \"$DD_HOST/api/v2/current_user\"";
+                  -H \"Authorization: Bearer $DD_BEARER_TOKEN\" \"$DD_HOST/api/v1/monitor\"";
     let mut program =
         Process::spawn(&mut home.program(&["exec", "--live", "--", "sh", "-c", script]));
     let attended = format!("--process\0{}\0", program.id());
