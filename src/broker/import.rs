@@ -3,7 +3,7 @@
 use crate::import::{EarlierSession, EarlierSessions, ImportError};
 use crate::names::SessionName;
 use crate::platform;
-use crate::session::{Generation, Installation, Keychain, Registrations, SessionStore};
+use crate::session::{Generation, Installation, Keychain, Registrations, Session, SessionStore};
 use crate::site::{Site, SiteName};
 
 use super::locking::{hold_session, hold_to_write};
@@ -49,7 +49,9 @@ pub fn has_session(context: &Context<'_>, name: &SessionName) -> Result<bool, Br
 }
 
 /// Imports a session with its registration; if the original is to be removed, that happens once our
-/// own file is on the disk. After a crash in between the same call goes on.
+/// own file is on the disk. After a crash in between the same call goes on, also if the session was
+/// renewed meanwhile. Returns the name under which it is here: another tool may have had it under
+/// another one.
 ///
 /// # Errors
 /// If its site is not trusted, there is another session of its name, the tool has renewed it
@@ -58,7 +60,7 @@ pub fn import(
     context: &Context<'_>,
     earlier: &EarlierSession,
     options: ImportOptions,
-) -> Result<(), BrokerError> {
+) -> Result<SessionName, BrokerError> {
     let name = &earlier.name;
     ensure_storable(context, &SiteName::Site(name.site.clone()))?;
     let installation = context.installation_to_write()?;
@@ -67,7 +69,8 @@ pub fn import(
     let store = SessionStore::of(&installation);
     let lock = hold_session(context, &store, name, "import")?;
     let existing = store.load(name)?;
-    if !existing.as_ref().is_some_and(|session| earlier.is_kept_as(session)) {
+    let kept = kept_as(&store, earlier, existing.as_ref())?;
+    if kept.is_none() {
         if existing.is_some() && !options.replace {
             let (name, tool) = (name.clone(), earlier.tool);
             return Err(ImportError::Exists { name, tool }.into());
@@ -81,7 +84,28 @@ pub fn import(
         earlier.remove_original(keychain(context)?)?;
     }
     drop((lock, one_at_a_time));
-    Ok(())
+    Ok(kept.unwrap_or_else(|| name.clone()))
+}
+
+/// The name of the session here that `earlier` is, if it was taken over before. `existing` is the
+/// one of its own name. Two tools can have the same refresh token under two names; two sessions here
+/// with that token would end each other.
+fn kept_as(
+    store: &SessionStore<'_>,
+    earlier: &EarlierSession,
+    existing: Option<&Session>,
+) -> Result<Option<SessionName>, BrokerError> {
+    if existing.is_some_and(|session| earlier.is_kept_as(session)) {
+        return Ok(Some(earlier.name.clone()));
+    }
+    if !earlier.is_renewable() {
+        return Ok(None);
+    }
+    let mut others = store.names()?;
+    others.retain(|name| name.site == earlier.name.site && *name != earlier.name);
+    // One that cannot be opened is in nobody's way.
+    let opened = |name: &SessionName| store.load(name).ok().flatten();
+    Ok(others.into_iter().find(|name| opened(name).is_some_and(|known| earlier.is_kept_as(&known))))
 }
 
 /// Keeps the client of the session for later logins, if this installation has none there.

@@ -52,10 +52,12 @@ fn stored(
     earlier: Option<Session>,
     now: Timestamp,
 ) -> Session {
-    let renewal = match (request.refresh, &earlier) {
-        (Some((client_id, refresh_token)), _) => Renewal::Possible { client_id, refresh_token },
-        (None, Some(earlier)) => earlier.renewal.clone(),
-        (None, None) => Renewal::Impossible,
+    let (renewal, imported) = match (request.refresh, &earlier) {
+        (Some((client_id, refresh_token)), _) => {
+            (Renewal::Possible { client_id, refresh_token }, None)
+        }
+        (None, Some(earlier)) => (earlier.renewal.clone(), earlier.imported.clone()),
+        (None, None) => (Renewal::Impossible, None),
     };
     let scopes = match &earlier {
         Some(earlier) if request.scopes.is_empty() => earlier.scopes.clone(),
@@ -72,6 +74,7 @@ fn stored(
         scopes,
         access: Access::Held { token: request.access_token, lifetime },
         renewal,
+        imported,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cli::{ImportFlags, ImportSource};
 use crate::config::{Setting, Source};
 use crate::error::Error;
 use crate::import::{EarlierSession, EarlierSessions, ImportError, Origin, Tool};
+use crate::names::SessionName;
 use crate::session::Access;
 use crate::site::SiteName;
 
@@ -166,7 +167,7 @@ fn take_over(
     let mut failed = Vec::new();
     for earlier in sessions {
         match broker::import(context, earlier, wish) {
-            Ok(()) => tell_taken(context, earlier, wish.original),
+            Ok(kept) => tell_taken(context, earlier, wish.original, &kept),
             Err(error) => failed.push(error),
         }
     }
@@ -180,20 +181,26 @@ fn take_over(
     Err(first.into())
 }
 
-fn tell_taken(context: &Context<'_>, earlier: &EarlierSession, original: Original) {
+fn tell_taken(
+    context: &Context<'_>,
+    earlier: &EarlierSession,
+    original: Original,
+    kept: &SessionName,
+) {
     let EarlierSession { name, tool, origin, .. } = earlier;
+    let terminal = context.terminal;
+    let taken = if kept == name {
+        format!("took over {name} from {tool}")
+    } else {
+        format!("{name} of {tool} is the same session as {kept}, which is here already")
+    };
     match original {
-        Original::Removed => {
-            context
-                .terminal
-                .say(&format!("took over {name} from {tool}, and removed it from {origin}"));
-        }
-        Original::Kept if earlier.is_renewable() => {
-            context.terminal.say(&format!("took over {name} from {tool}"));
-            context.terminal.warn(&format!(
-                "{tool} still has the same refresh token ({origin}): if both use it, the session of both ends"
-            ));
-        }
-        Original::Kept => context.terminal.say(&format!("took over {name} from {tool}")),
+        Original::Removed => terminal.say(&format!("{taken}, and removed it from {origin}")),
+        Original::Kept => terminal.say(&taken),
+    }
+    if original == Original::Kept && earlier.is_renewable() {
+        terminal.warn(&format!(
+            "{tool} still has the same refresh token ({origin}): if both use it, the session of both ends"
+        ));
     }
 }

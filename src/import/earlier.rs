@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::shape::{self, Part, Tokens};
 use crate::names::SessionName;
-use crate::session::{Access, Generation, Registration, Renewal, Session};
+use crate::session::{Access, Generation, Registration, Renewal, Session, TokenDigest};
 
 /// A session is a few kilobytes; an earlier tool may have one for each of many organizations.
 pub const LIMIT: u64 = 1024 * 1024;
@@ -75,6 +75,7 @@ impl EarlierSession {
     /// The session as we keep it.
     #[must_use]
     pub fn to_session(&self, generation: Generation) -> Session {
+        let renewal = self.renewal();
         Session {
             name: self.name.clone(),
             org_uuid: None,
@@ -84,7 +85,8 @@ impl EarlierSession {
             generation,
             scopes: self.tokens.scopes.clone(),
             access: self.tokens.access.clone(),
-            renewal: self.renewal(),
+            imported: TokenDigest::of(&renewal),
+            renewal,
         }
     }
 
@@ -110,9 +112,14 @@ impl EarlierSession {
         &self.tokens.access
     }
 
-    /// Whether `session` is this one, taken over earlier and not renewed since.
+    /// Whether `session` is this one, taken over earlier. It may have been renewed since: then the
+    /// refresh token of the tool is spent, and must never be presented again.
     #[must_use]
     pub fn is_kept_as(&self, session: &Session) -> bool {
+        let ours = TokenDigest::of(&self.renewal());
+        if ours.is_some() && ours == session.imported {
+            return true;
+        }
         match (&self.tokens.refresh, &session.renewal) {
             (Some(ours), Renewal::Possible { refresh_token, .. }) => ours.matches(refresh_token),
             (None, _) => shape::same_access(&self.tokens.access, &session.access),

@@ -15,7 +15,7 @@ use std::path::Path;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::error::StorageError;
-use super::model::{Access, Generation, Lifetime, Renewal, Session};
+use super::model::{Access, Generation, Lifetime, Renewal, Session, TokenDigest};
 use super::sealing_key::SealingKey;
 use crate::clock::Timestamp;
 use crate::names::{ClientId, OrgLabel, OrgUuid, SessionName};
@@ -77,6 +77,10 @@ struct Body {
     refresh_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<String>,
+    /// Older programs leave it out when they write the session again.
+    #[zeroize(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported: Option<TokenDigest>,
 }
 
 /// The bytes of a session's file.
@@ -108,6 +112,7 @@ pub fn write(session: &Session, key: &SealingKey) -> Result<Vec<u8>, StorageErro
         access_token: token.map(|token| token.expose().to_string()),
         refresh_token,
         client_id,
+        imported: session.imported.clone(),
     };
     let head = serde_json::to_string(&head).expect("a head is plain data");
     let body = zeroize::Zeroizing::new(serde_json::to_vec(&body).expect("a body is plain data"));
@@ -169,6 +174,7 @@ pub fn read(
         scopes,
         access,
         renewal,
+        imported: body.imported.clone(),
     })
 }
 
@@ -217,6 +223,10 @@ mod tests {
 
     fn session(site: &str) -> Session {
         let issued = Timestamp::from_seconds(1_800_000_000);
+        let renewal = Renewal::Possible {
+            client_id: ClientId::parse("client").unwrap(),
+            refresh_token: Secret::parse("refresh-canary".to_string()).unwrap(),
+        };
         Session {
             name: SessionName { site: Site::parse(site).unwrap(), org: OrgLabel::parse("Acme") },
             org_uuid: OrgUuid::parse("00000000-0000-0000-0000-000000000001"),
@@ -229,10 +239,8 @@ mod tests {
                 token: Secret::parse("access-canary".to_string()).unwrap(),
                 lifetime: Lifetime::starting(issued, Some(3600)),
             },
-            renewal: Renewal::Possible {
-                client_id: ClientId::parse("client").unwrap(),
-                refresh_token: Secret::parse("refresh-canary".to_string()).unwrap(),
-            },
+            imported: TokenDigest::of(&renewal),
+            renewal,
         }
     }
 
@@ -251,6 +259,9 @@ mod tests {
             panic!("a refresh token")
         };
         assert_eq!(refresh_token.expose(), "refresh-canary");
+        let plain = Session { imported: None, ..written.clone() };
+        let again = open(&write(&plain, &key).unwrap(), &plain, &key).unwrap();
+        assert_eq!(again.imported, None, "as in a file of an older program");
         let head = read_head(&bytes, Path::new("x.session")).unwrap();
         assert_eq!(head.asked_site, written.asked_site);
         assert_eq!(head.expires, Some(Timestamp::from_seconds(1_800_003_600)));

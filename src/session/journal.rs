@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 use super::durable;
 use super::error::{StorageError, io_error};
-use super::model::Generation;
-use super::refresh_outcome::{Attempt, Outcome, TokenDigest};
+use super::model::{Generation, TokenDigest};
+use super::refresh_outcome::{Attempt, Outcome};
 use super::sealing_key::SealingKey;
 use crate::clock::Timestamp;
 use crate::lock::Lock;

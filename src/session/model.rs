@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::names::{ClientId, OrgLabel, OrgUuid, SessionName};
 use crate::scope::Scopes;
-use crate::secret::{AccessToken, RefreshToken};
+use crate::secret::{AccessToken, RefreshToken, hex};
 use crate::site::Site;
 
 /// Counts the refreshes of a session; raised by every write of tokens.
@@ -50,6 +51,9 @@ pub struct Session {
     pub scopes: Scopes,
     pub access: Access,
     pub renewal: Renewal,
+    /// The refresh token that an import took over and that this session goes back to. The tool that it
+    /// came from may still have it.
+    pub imported: Option<TokenDigest>,
 }
 
 /// The access token of a session.
@@ -70,6 +74,22 @@ pub enum Renewal {
     Possible { client_id: ClientId, refresh_token: RefreshToken },
     /// It was stored without a refresh token.
     Impossible,
+}
+
+/// Tells refresh tokens apart without being one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenDigest(String);
+
+impl TokenDigest {
+    /// SHA-256 of a refresh token and of the client that presents it; an outcome says nothing about
+    /// the same token in the hands of another client.
+    #[must_use]
+    pub fn of(renewal: &Renewal) -> Option<Self> {
+        let Renewal::Possible { client_id, refresh_token } = renewal else { return None };
+        let presented = Sha256::new_with_prefix(client_id.as_str()).chain_update([0]);
+        Some(Self(hex(&presented.chain_update(refresh_token.expose()).finalize())))
+    }
 }
 
 /// When an access token is valid.

@@ -4,11 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::model::{Renewal, Session};
+use super::model::{Session, TokenDigest};
 use crate::clock::Timestamp;
-use crate::secret::hex;
 
 /// Counts the refresh attempts that a journal has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,22 +24,6 @@ impl Attempt {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
-    }
-}
-
-/// Tells refresh tokens apart without being one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TokenDigest(String);
-
-impl TokenDigest {
-    /// SHA-256 of a refresh token and of the client that presents it; an outcome says nothing about
-    /// the same token in the hands of another client.
-    #[must_use]
-    pub fn of(renewal: &Renewal) -> Option<Self> {
-        let Renewal::Possible { client_id, refresh_token } = renewal else { return None };
-        let presented = Sha256::new_with_prefix(client_id.as_str()).chain_update([0]);
-        Some(Self(hex(&presented.chain_update(refresh_token.expose()).finalize())))
     }
 }
 

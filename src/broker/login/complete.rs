@@ -70,6 +70,7 @@ fn without_tokens(login: &LoginContext<'_>, returned: &Returned) -> Session {
         scopes: Scopes::default(),
         access: Access::Rejected,
         renewal: Renewal::Impossible,
+        imported: None,
     }
 }
 

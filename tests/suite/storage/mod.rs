@@ -6,6 +6,7 @@ mod damaged_files;
 mod disks;
 mod homes_of_others;
 mod import;
+mod import_again;
 mod import_keychain;
 mod keeping;
 mod kernel_keyring;
