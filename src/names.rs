@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::platform;
 use crate::secret::hex;
 use crate::site::Site;
 
@@ -88,7 +89,7 @@ impl SessionName {
     #[must_use]
     pub fn file_stem(&self) -> String {
         let org = self.org.as_ref().map_or_else(String::new, |org| encode(&org.0));
-        format!("{}@{org}", encode(&self.site.to_string()))
+        format!("{}@{org}", encode_site(&self.site))
     }
 
     /// Reads what [`SessionName::file_stem`] wrote; nothing where a part was cut short there.
@@ -115,9 +116,21 @@ impl fmt::Display for SessionName {
     }
 }
 
-/// Percent-encodes everything but lower-case letters, digits, `-`, `_` and inner dots.
+/// A site as the beginning of a file name. One that the system has another use for, such as `con.corp`
+/// on Windows, is written with one more encoded byte.
 #[must_use]
-pub fn encode(text: &str) -> String {
+pub fn encode_site(site: &Site) -> String {
+    let encoded = encode(&site.to_string());
+    match encoded.split_at_checked(1) {
+        Some((first, rest)) if platform::is_reserved_name(&encoded) => {
+            format!("%{}{rest}", hex(first.as_bytes()))
+        }
+        _ => encoded,
+    }
+}
+
+/// Percent-encodes everything but lower-case letters, digits, `-`, `_` and inner dots.
+fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for (position, byte) in text.bytes().enumerate() {
         let plain = byte.is_ascii_lowercase()

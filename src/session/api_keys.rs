@@ -125,8 +125,8 @@ impl<'a> ApiKeyStore<'a> {
         read(&bytes, &path, name, self.installation.sealing_key()?).map(Some)
     }
 
-    /// Writes a pair completely or not at all. `lock` is [`super::SessionStore::lock_path`], because
-    /// a pair and its session are replaced through the same temporary name.
+    /// Writes a pair completely or not at all. `lock` is [`super::SessionStore::lock_path`]: a pair has
+    /// no lock of its own.
     ///
     /// # Errors
     /// If it cannot be written, or the installation was forgotten meanwhile. Nothing is left then.
@@ -145,6 +145,7 @@ impl<'a> ApiKeyStore<'a> {
     /// Where it cannot be removed.
     pub fn forget(&self, _lock: &Lock, name: &SessionName) -> Result<(), StorageError> {
         durable::remove(&self.path(name))?;
+        durable::remove(&durable::unfinished(&self.path(name)))?;
         durable::sync_parent(&self.path(name))
     }
 

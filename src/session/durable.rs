@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -103,11 +103,23 @@ pub fn check_open(file: &File, path: &Path, privacy: Privacy) -> Result<u64, Sto
     Ok(metadata.len())
 }
 
+/// What a new file is called until it is whole: the whole name, and an ending that no name has, so
+/// that no two files have one temporary name. `~` stands in names that were cut short, and never at
+/// this place.
+pub const UNFINISHED: &str = "~new";
+
+/// The temporary name of `path`.
+pub fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(UNFINISHED);
+    path.with_file_name(name)
+}
+
 /// Replaces `path` by a file with `bytes`, for good or not at all. The temporary name is fixed, so
 /// that what a kill leaves behind is overwritten by the next writer; writers exclude each other
 /// with a lock.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
-    let temporary = path.with_extension("new");
+    let temporary = unfinished(path);
     // Not opened through a link: a name that others can foretell must not lead elsewhere.
     remove(&temporary)?;
     let mut file = create_new(&temporary)?;
@@ -217,10 +229,10 @@ mod tests {
     fn a_replacement_overwrites_what_a_kill_left_behind() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.session");
-        std::fs::write(path.with_extension("new"), "half").unwrap();
+        std::fs::write(unfinished(&path), "half").unwrap();
         replace(&path, b"whole").unwrap();
         assert_eq!(read(&path, Privacy::Secret, 100).unwrap().unwrap(), b"whole");
-        assert!(!path.with_extension("new").exists());
+        assert!(!unfinished(&path).exists());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::error::StorageError;
 use super::installation::Installation;
 use crate::clock::Timestamp;
 use crate::lock::Lock;
-use crate::names::{ClientId, encode};
+use crate::names::{ClientId, encode_site};
 use crate::platform::Privacy;
 use crate::scope::Scopes;
 use crate::site::Site;
@@ -122,8 +122,12 @@ impl<'a> Registrations<'a> {
     }
 
     fn path(&self, site: &Site) -> PathBuf {
-        let name = format!("{}.json", encode(&site.to_string()));
-        self.installation.registrations_directory().join(name)
+        let mut stem = encode_site(site);
+        // The file with this name says what the site `stem` refused.
+        if let Some(stem_of_other) = stem.strip_suffix(".refused") {
+            stem = format!("{stem_of_other}%2erefused");
+        }
+        self.installation.registrations_directory().join(format!("{stem}.json"))
     }
 
     fn refused_path(&self, site: &Site) -> PathBuf {

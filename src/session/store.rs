@@ -18,8 +18,9 @@ use crate::site::{Site, SiteName};
 
 /// A session file is a few hundred bytes and two tokens.
 const SESSION_LIMIT: u64 = 64 * 1024;
-/// The endings of the files that hold something of a session; the others are locks.
-const SECRET_FILES: [&str; 3] = ["session", "new", "journal"];
+/// The endings of the files that hold something of a session; the others are locks. The last is what
+/// earlier versions called a new file.
+const SECRET_FILES: [&str; 4] = ["session", "session~new", "journal", "new"];
 const LOGIN_OUTCOME_LIMIT: u64 = 16 * 1024;
 
 /// The sessions of one installation.
@@ -193,7 +194,8 @@ impl<'a> SessionStore<'a> {
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let path = entry.path();
             let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            if SECRET_FILES.contains(&ending) || ending == API_KEYS_ENDING {
+            let whole = ending.strip_suffix(durable::UNFINISHED).unwrap_or(ending);
+            if SECRET_FILES.contains(&whole) || whole == API_KEYS_ENDING {
                 durable::remove(&path)?;
             }
         }

@@ -344,8 +344,8 @@ impl Round<'_> {
         let entries = std::fs::read_dir(self.home.sessions()).expect("it is there");
         for entry in entries {
             let path = entry.expect("it can be read").path();
-            if path.to_string_lossy().contains("/.new-") || path.extension() == Some("new".as_ref())
-            {
+            let name = path.to_string_lossy();
+            if name.contains("/.new-") || name.ends_with("~new") {
                 self.complain(&format!("{} is left behind", path.display()));
             }
         }

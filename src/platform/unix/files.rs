@@ -55,6 +55,12 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)
 }
 
+/// Whether the system has another use for files of this name, in every directory. No Unix has.
+#[must_use]
+pub fn is_reserved_name(_name: &str) -> bool {
+    false
+}
+
 /// Whether a file has other names, one of which may be somebody's trap.
 #[must_use]
 pub fn has_other_names(metadata: &Metadata) -> bool {

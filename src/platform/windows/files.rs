@@ -99,6 +99,16 @@ fn patiently<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
+/// Whether the system has another use for files of this name, in every directory: devices, whatever
+/// follows their name behind a dot.
+#[must_use]
+pub fn is_reserved_name(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let numbered = ["com", "lpt"].iter().find_map(|device| stem.strip_prefix(device));
+    matches!(stem.as_str(), "con" | "prn" | "aux" | "nul")
+        || numbered.is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']))
+}
+
 /// Only who may write a file can give it another name on Windows.
 #[must_use]
 pub fn has_other_names(_metadata: &Metadata) -> bool {
@@ -265,6 +275,16 @@ mod tests {
         assert!(refused.iter().all(Result::is_err), "{refused:?}");
         drop(scanner);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
+    }
+
+    #[test]
+    fn a_device_is_reserved_with_every_ending_and_nothing_else_is() {
+        for name in ["con", "NUL", "aux.corp", "com1.corp.json", "lpt9"] {
+            assert!(is_reserved_name(name), "{name}");
+        }
+        for name in ["con@acme", "console.corp", "com", "com10", "corp.con"] {
+            assert!(!is_reserved_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn a_file_that_somebody_looks_at_is_replaced_when_they_are_done() {
     let path = home.session_file("session");
     let scanner = std::fs::OpenOptions::new().read(true).share_mode(1).open(&path).unwrap();
     let store = start(home.program(&["store"]), SESSION.replace("kept", "new").as_bytes());
-    let new = path.with_extension("new");
+    let new = path.with_extension("session~new");
     // Once it has closed the one, it tries to put it in the place of the other.
     let look = || std::fs::OpenOptions::new().read(true).share_mode(0).open(&new);
     eventually("the new file", || look().is_ok());

@@ -4,6 +4,7 @@
 mod canaries;
 mod damaged_files;
 mod disks;
+mod file_names;
 mod homes_of_others;
 mod import;
 mod import_again;
