@@ -7,6 +7,7 @@ use crate::session::{Access, Session, SessionStore};
 
 use super::freshness::in_first_moments;
 use super::locking::hold_session;
+use super::refresh::committed_or_secured;
 use super::target::Wanted;
 use super::{BrokerError, Context};
 
@@ -42,6 +43,8 @@ pub fn erase(context: &Context<'_>, request: &EraseRequest) -> Result<Erased, Br
         Erasure::CurrentAccessToken => None,
     };
     let Some(session) = store.load(&name)? else { return Ok(Erased::Nothing) };
+    // A reply that nobody has committed yet may have been answered already.
+    let session = committed_or_secured(&store, session)?;
     if !is_rejected(context, &session, rejected) {
         return Ok(Erased::Kept);
     }

@@ -7,6 +7,7 @@ use crate::session::{Access, Generation, Lifetime, Renewal, Session, SessionStor
 use crate::site::SiteName;
 
 use super::locking::hold_session;
+use super::refresh::committed_or_secured;
 use super::target::{Wanted, ensure_storable};
 use super::{BrokerError, Context};
 
@@ -24,7 +25,11 @@ pub fn store(context: &Context<'_>, request: StoreRequest) -> Result<SessionName
     };
     let store = SessionStore::of(&installation);
     let lock = hold_session(context, &store, &name, "store")?;
-    let earlier = store.load(&name)?;
+    let mut earlier = store.load(&name)?;
+    if request.refresh.is_none() {
+        // The refresh token that is in force may be in a reply that nobody has committed yet.
+        earlier = earlier.map(|earlier| committed_or_secured(&store, earlier)).transpose()?;
+    }
     let session = stored(request, name, earlier, context.clock.now());
     store.save(&lock, &session)?;
     context.trace_key(&installation);

@@ -20,6 +20,28 @@ pub fn read_secured(session: &Session, secured: SecuredReply) -> Result<Grant, T
     oauth::read_refresh_reply(&session.name.site, client_id, refresh_token, reply)
 }
 
+/// Whether a secured reply to `announced` still says something about `session`. If the session was
+/// written since, either the reply was committed, and its access token may have been rejected, or
+/// somebody stored or rejected a token. A refresh token that only the reply has counts all the same,
+/// because the server takes no other.
+pub fn still_counts(
+    session: &Session,
+    announced: &Announcement,
+    result: &Result<Grant, TokenError>,
+) -> bool {
+    session.generation == announced.generation
+        || match result {
+            Ok(grant) => grant.refresh_token.as_ref(),
+            Err(TokenError::NoAccess { refresh_token, .. }) => Some(refresh_token),
+            Err(_) => None,
+        }
+        .is_some_and(|token| is_newer(token, session))
+}
+
+fn is_newer(token: &RefreshToken, session: &Session) -> bool {
+    matches!(&session.renewal, Renewal::Possible { refresh_token, .. } if !refresh_token.matches(token))
+}
+
 /// The session with the tokens of `grant`, which was asked for at `sent`.
 pub fn renewed(session: &Session, grant: Grant, sent: Timestamp) -> Session {
     let renewal = match (grant.refresh_token, session.renewal.clone()) {
@@ -72,7 +94,11 @@ fn uncommitted(
     let Some(announced) = journal.announcement()?.filter(ours) else { return Ok(None) };
     let Some(reply) = journal.reply(announced.attempt)? else { return Ok(None) };
     let sent = reply.sent;
-    Ok(match read_secured(session, reply) {
+    let result = read_secured(session, reply);
+    if !still_counts(session, &announced, &result) {
+        return Ok(None);
+    }
+    Ok(match result {
         Ok(grant) => Some(renewed(session, grant, sent)),
         Err(TokenError::NoAccess { refresh_token, .. }) => {
             Some(with_refresh_token(session, refresh_token))

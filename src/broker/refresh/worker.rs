@@ -20,7 +20,7 @@ use crate::session::{
 use crate::site::SiteName;
 
 use super::failure::{Trouble, backoff, may_be_for_good, message};
-use super::recover::{read_secured, renewed, with_refresh_token};
+use super::recover::{read_secured, renewed, still_counts, with_refresh_token};
 
 /// From the start to the answer, the repetition of a request included.
 const ANSWER_LIMIT: Duration = Duration::from_secs(45);
@@ -176,6 +176,10 @@ impl Refresh<'_> {
         }
         // It was answered, so nothing is unknown about this attempt.
         self.unknown_since = unfinished.unknown_since;
+        if !still_counts(&self.session, unfinished, &result) {
+            self.unfinished = None;
+            return Ok(None);
+        }
         Ok(Some((sent, result)))
     }
 

@@ -15,3 +15,4 @@ mod key_move;
 mod keychain;
 mod keys;
 mod reset;
+mod secured_replies;
