@@ -6,7 +6,7 @@ use serde_json::json;
 use super::stdio::print;
 use crate::broker::{self, Context};
 use crate::error::Error;
-use crate::session::{SessionHead, SessionStore, selection};
+use crate::session::{Installation, SessionHead, SessionStore, StorageError, selection};
 
 pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
     let mut heads = Vec::new();
@@ -17,6 +17,7 @@ pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
         for name in store.names()? {
             heads.extend(store.head(&name)?);
         }
+        believe_only_what_is_sealed(context, &store, &mut heads);
     }
     let is_selected = |head: &SessionHead| selected.as_ref() == Some(&head.name);
     if as_json {
@@ -40,6 +41,30 @@ pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
         format!("{mark} {:<24} {:<24} {expires}\n", head.name.site.to_string(), org_of(head))
     });
     print(&lines.collect::<String>())
+}
+
+/// Drops the expiry of each session that cannot be opened: anybody who can write its file can write
+/// any time into it. The names are shown in any case, so that the session can be erased.
+fn believe_only_what_is_sealed(
+    context: &Context<'_>,
+    store: &SessionStore<'_>,
+    heads: &mut [SessionHead],
+) {
+    if heads.is_empty() {
+        return;
+    }
+    // The key is asked for once, as a keychain may take its time to refuse.
+    let key = store.ensure_key();
+    if let Err(why) = &key {
+        context.terminal.warn(&format!("no session can be opened: {why}"));
+    }
+    let warn = |why: StorageError| context.terminal.warn(&why.to_string());
+    for head in heads {
+        let opened = key.is_ok() && store.load(&head.name).map_err(warn).is_ok();
+        if !opened {
+            head.expires = None;
+        }
+    }
 }
 
 fn org_of(head: &SessionHead) -> String {

@@ -101,6 +101,11 @@ fn a_damaged_session_file_is_an_error_until_it_is_mended() {
     later.extend_from_slice(&whole[head_end..]);
     std::fs::write(&path, later).unwrap();
     all_commands_fail(&home, 5, &["was cut short or changed", "dd-oauth erase"]);
+    let list = home.run(&["list"], "");
+    assert!(list.code == Some(0) && list.stderr.contains("was cut short or changed"), "{list:?}");
+    assert!(list.stdout.contains("datadoghq.eu") && !list.stdout.contains("2286"), "{list:?}");
+    let list = home.run(&["list", "--json"], "");
+    assert!(list.stdout.contains("\"expires_at\":null"), "{list:?}");
 
     std::fs::write(&path, &whole).unwrap();
     assert_eq!(home.get(), "kept");
