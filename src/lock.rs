@@ -1,8 +1,9 @@
 //! The file lock that serializes refresh and writes of one session.
 //!
-//! A kernel lock on a sidecar file that is never deleted or renamed: it goes with its holder
-//! however that dies, and no stale lock is ever broken. Who holds it stands in an advisory file
-//! beside it, for messages alone.
+//! A kernel lock on a sidecar file: it goes with its holder however that dies, and no stale lock is
+//! ever broken. The file goes only with the directory of an installation that has ended. A process that
+//! gets the lock looks whether the file still has its name, because another process may hold a lock on
+//! a new file of that name. Who holds it stands in an advisory file beside it, for messages alone.
 
 use std::fs::File;
 use std::io;
@@ -49,6 +50,9 @@ pub enum LockError {
         .directory.display()
     )]
     Unsupported { directory: PathBuf, source: io::Error },
+    /// The installation has ended. The next look finds none, or another one.
+    #[error("everything was logged out of meanwhile, with the lock {}; try again", .path.display())]
+    Gone { path: PathBuf },
     #[error("could not open the lock {}: {source}", .path.display())]
     Open { path: PathBuf, source: io::Error },
     #[error("the lock {} was not handed on", .path.display())]
@@ -61,7 +65,7 @@ impl LockError {
     pub fn kind(&self) -> ExitKind {
         match self {
             Self::Deadline { .. } => ExitKind::Temporary,
-            Self::Unsupported { .. } | Self::Open { .. } => ExitKind::Storage,
+            Self::Unsupported { .. } | Self::Open { .. } | Self::Gone { .. } => ExitKind::Storage,
             Self::NotHandedOn { .. } => ExitKind::Other,
         }
     }
@@ -92,6 +96,9 @@ impl Lock {
         let file = open(path)?;
         if !taken_now(path, FileExt::try_lock_exclusive(&file))? {
             return Ok(None);
+        }
+        if !platform::is_same_file(&file, path).unwrap_or(false) {
+            return Err(LockError::Gone { path: path.to_path_buf() });
         }
         let lock = Self { file, path: path.to_path_buf() };
         lock.tell_holder(purpose, clock);
@@ -213,8 +220,10 @@ fn open(path: &Path) -> Result<File, LockError> {
     // For writing too: some network file systems give exclusive locks only to writers.
     let mut options = platform::private_file();
     options.read(true).write(true).create(true).truncate(false);
-    platform::open_file(&options, path)
-        .map_err(|source| LockError::Open { path: path.to_path_buf(), source })
+    platform::open_file(&options, path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => LockError::Gone { path: path.to_path_buf() },
+        _ => LockError::Open { path: path.to_path_buf(), source },
+    })
 }
 
 /// Whether the attempt took the lock; a lock that is held elsewhere is no error.
@@ -305,6 +314,21 @@ mod tests {
         Lock::wait_until_free(&path, deadline, &mut |_| ()).unwrap();
         Lock::wait_until_free(&path, deadline, &mut |_| ()).unwrap();
         assert!(Lock::try_hold(&path, "refresh", Clock::system()).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_whose_directory_goes_is_not_given_and_not_made_again() {
+        let (directory, path) = path();
+        let gone = directory.path().join("gone");
+        std::fs::create_dir(&gone).unwrap();
+        let path = gone.join(path.file_name().unwrap());
+        let held = Lock::try_hold(&path, "logout", Clock::system()).unwrap();
+        assert!(held.is_some());
+        drop(held);
+        std::fs::remove_dir_all(&gone).unwrap();
+        let error = Lock::try_hold(&path, "store", Clock::system()).unwrap_err();
+        assert!(matches!(error, LockError::Gone { .. }), "{error}");
+        assert!(!gone.exists());
     }
 
     // Elsewhere a lock belongs to the process that took it.

@@ -6,7 +6,7 @@ use crate::protocol::{ApiKeysAnswer, StoreApiKeysRequest, Target};
 use crate::session::{ApiKeyStore, ApiKeys, Choice, SessionStore};
 use crate::site::SiteName;
 
-use super::locking::hold_session;
+use super::locking::{hold_session, until_it_stays};
 use super::store::new_name;
 use super::target::{Wanted, shown};
 use super::{BrokerError, Context};
@@ -39,8 +39,12 @@ pub fn get_api_keys(context: &Context<'_>, target: &Target) -> Result<ApiKeysAns
 /// If the site is not trusted, several fit, or they cannot be written.
 pub fn store_api_keys(
     context: &Context<'_>,
-    request: StoreApiKeysRequest,
+    request: &StoreApiKeysRequest,
 ) -> Result<(), BrokerError> {
+    until_it_stays(|| store_once(context, request.clone()))
+}
+
+fn store_once(context: &Context<'_>, request: StoreApiKeysRequest) -> Result<(), BrokerError> {
     let wanted = Wanted::of(context, &request.target);
     let installation = context.installation_to_write()?;
     let store = ApiKeyStore::of(&installation);
@@ -61,6 +65,10 @@ pub fn erase_api_keys(
     context: &Context<'_>,
     target: &Target,
 ) -> Result<Option<SessionName>, BrokerError> {
+    until_it_stays(|| erase_once(context, target))
+}
+
+fn erase_once(context: &Context<'_>, target: &Target) -> Result<Option<SessionName>, BrokerError> {
     let Some(installation) = context.installation()? else { return Ok(None) };
     let store = ApiKeyStore::of(&installation);
     let Some(name) = chosen(&store, &Wanted::of(context, target))? else { return Ok(None) };

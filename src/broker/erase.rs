@@ -6,7 +6,7 @@ use crate::secret::AccessToken;
 use crate::session::{Access, Session, SessionStore};
 
 use super::freshness::in_first_moments;
-use super::locking::hold_session;
+use super::locking::{hold_session, until_it_stays};
 use super::refresh::committed_or_secured;
 use super::target::Wanted;
 use super::{BrokerError, Context};
@@ -29,6 +29,10 @@ pub enum Erased {
 /// # Errors
 /// If several sessions fit, or the store cannot be written.
 pub fn erase(context: &Context<'_>, request: &EraseRequest) -> Result<Erased, BrokerError> {
+    until_it_stays(|| erase_once(context, request))
+}
+
+fn erase_once(context: &Context<'_>, request: &EraseRequest) -> Result<Erased, BrokerError> {
     let Some(installation) = context.installation()? else { return Ok(Erased::Nothing) };
     let wanted = Wanted::of(context, &request.target);
     let Some(name) = wanted.choose(context, &installation)? else { return Ok(Erased::Nothing) };

@@ -39,6 +39,9 @@ pub enum BrokerError {
     UnknownLife { variable: &'static str, demand: Duration },
     #[error("no API key is stored for {name}: give one to `dd-oauth store`, with kind=api-key")]
     NoApiKeys { name: String },
+    /// A login came back to an installation that had ended; its tokens are revoked.
+    #[error("everything was logged out of meanwhile, and nothing was stored; try again")]
+    LoggedOutMeanwhile,
     #[error("could not start a process for the refresh: {source}{}", once_there_is_room(.source))]
     NoWorker { source: std::io::Error },
     #[error("no token with {} s of life can be had yet: wait {} s", .demand.as_secs(), whole_seconds(.wait))]
@@ -81,6 +84,11 @@ impl From<NoHome> for BrokerError {
 }
 
 impl BrokerError {
+    /// Whether the installation ended while we worked on it.
+    pub(super) fn is_forgotten(&self) -> bool {
+        matches!(self, Self::Storage(StorageError::Forgotten) | Self::Lock(LockError::Gone { .. }))
+    }
+
     /// Which exit code tells the caller what to do about it.
     #[must_use]
     pub fn kind(&self) -> ExitKind {
@@ -100,7 +108,7 @@ impl BrokerError {
             | Self::TooSoon { .. } => ExitKind::Temporary,
             Self::NoWorker { source } if is_shortage(source) => ExitKind::Temporary,
             Self::NoWorker { .. } => ExitKind::Other,
-            Self::KeychainUnseen(_) => ExitKind::Storage,
+            Self::KeychainUnseen(_) | Self::LoggedOutMeanwhile => ExitKind::Storage,
             Self::Config(error) => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Storage(error) => error.kind(),

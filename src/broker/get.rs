@@ -10,6 +10,7 @@ use crate::site::{SiteError, SiteName};
 
 use super::ambient::{AmbientSource, answer_from_ambient};
 use super::freshness::{Freshness, life_left};
+use super::locking::until_it_stays;
 use super::login::{LoginOptions, log_in};
 use super::refresh::{DueRenewal, Reason, Renewed, renew, renew_for_a_moment};
 use super::standing::Standing;
@@ -38,6 +39,10 @@ pub enum Origin {
 /// # Errors
 /// If none can be had.
 pub fn get(context: &Context<'_>, request: &GetRequest) -> Result<Found, BrokerError> {
+    until_it_stays(|| get_once(context, request))
+}
+
+fn get_once(context: &Context<'_>, request: &GetRequest) -> Result<Found, BrokerError> {
     let wanted = Wanted::of(context, &request.target);
     let Some(installation) = context.installation_if_any()? else {
         return get_without_session(context, &wanted, request, None);

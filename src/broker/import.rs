@@ -6,7 +6,7 @@ use crate::platform;
 use crate::session::{Generation, Installation, Keychain, Registrations, Session, SessionStore};
 use crate::site::{Site, SiteName};
 
-use super::locking::{hold_session, hold_to_write};
+use super::locking::{hold_session, hold_to_write, until_it_stays};
 use super::target::ensure_storable;
 use super::{BrokerError, Context};
 
@@ -57,6 +57,14 @@ pub fn has_session(context: &Context<'_>, name: &SessionName) -> Result<bool, Br
 /// If its site is not trusted, there is another session of its name, the tool has renewed it
 /// meanwhile, or something cannot be written.
 pub fn import(
+    context: &Context<'_>,
+    earlier: &EarlierSession,
+    options: ImportOptions,
+) -> Result<SessionName, BrokerError> {
+    until_it_stays(|| import_once(context, earlier, options))
+}
+
+fn import_once(
     context: &Context<'_>,
     earlier: &EarlierSession,
     options: ImportOptions,

@@ -8,7 +8,7 @@ use crate::lock::{Lock, LockError};
 use crate::names::SessionName;
 use crate::session::SessionStore;
 
-use super::Context;
+use super::{BrokerError, Context};
 
 /// How long a write waits for the refresh that may be under way.
 pub const WRITE_LIMIT: Duration = Duration::from_mins(1);
@@ -48,6 +48,21 @@ pub fn hold_session(
     purpose: &str,
 ) -> Result<Lock, LockError> {
     hold_to_write(context, &store.lock_path(name), purpose)
+}
+
+/// Decides again if everything was logged out of meanwhile: the next look finds no installation, or
+/// another one.
+pub fn until_it_stays<T>(
+    mut decide: impl FnMut() -> Result<T, BrokerError>,
+) -> Result<T, BrokerError> {
+    const ATTEMPTS: usize = 4;
+    for _ in 1..ATTEMPTS {
+        match decide() {
+            Err(error) if error.is_forgotten() => {}
+            decided => return decided,
+        }
+    }
+    decide()
 }
 
 /// Traces whose lock we wait for.

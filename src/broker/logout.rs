@@ -6,7 +6,7 @@ use crate::protocol::Target;
 use crate::session::{Registrations, SessionStore, StorageError};
 use crate::site::Site;
 
-use super::locking::{hold_session, hold_to_write};
+use super::locking::{hold_session, hold_to_write, until_it_stays};
 use super::refresh::committed_or_secured;
 use super::revocation::{NotRevoked, revoke_now};
 use super::target::{Wanted, chosen, not_logged_in};
@@ -36,6 +36,10 @@ pub struct AllLoggedOut {
 /// # Errors
 /// If there is no session, or it cannot be read or removed.
 pub fn log_out(context: &Context<'_>) -> Result<LoggedOut, BrokerError> {
+    until_it_stays(|| log_out_once(context))
+}
+
+fn log_out_once(context: &Context<'_>) -> Result<LoggedOut, BrokerError> {
     let missing = || not_logged_in(context);
     let installation = context.installation()?.ok_or_else(missing)?;
     let name = chosen(context, &installation)?.ok_or_else(missing)?;
@@ -53,11 +57,19 @@ pub fn log_out_of_everything(context: &Context<'_>) -> Result<AllLoggedOut, Brok
     store.ensure_key()?;
     let lock = hold_to_write(context, &installation.lock_path(), "logout")?;
     let mut done = AllLoggedOut::default();
-    log_out_of_each(context, &store, &mut done)?;
-    done.left = installation.forget(&lock)?;
-    // A process that logged in meanwhile either sees that the installation is gone, or is seen here.
-    log_out_of_each(context, &store, &mut done)?;
+    log_out_of_each(context, &store, Unopened::Forget, &mut done)?;
     store.sweep()?;
+    match installation.end(&lock) {
+        // Another process was faster. What there is now is another installation.
+        Err(StorageError::Forgotten) => return Ok(done),
+        ended => ended?,
+    }
+    // A process that logged in meanwhile either sees that the installation is gone, or is seen here. In
+    // directories that are not its own, another installation may have begun: its sessions cannot be
+    // opened with our key.
+    log_out_of_each(context, &store, Unopened::Leave, &mut done)?;
+    // At last, as a keychain may be silent for long.
+    done.left = installation.clear(&lock)?;
     Ok(done)
 }
 
@@ -112,9 +124,17 @@ fn forget_client(
     Ok(known.map_or(ForgottenClient::None, |_| ForgottenClient::Registered))
 }
 
+/// What becomes of a session that our key does not open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unopened {
+    Forget,
+    Leave,
+}
+
 fn log_out_of_each(
     context: &Context<'_>,
     store: &SessionStore<'_>,
+    unopened: Unopened,
     done: &mut AllLoggedOut,
 ) -> Result<(), BrokerError> {
     for name in store.names()? {
@@ -124,6 +144,9 @@ fn log_out_of_each(
             Err(BrokerError::Storage(
                 error @ (StorageError::Corrupt { .. } | StorageError::OtherKey { .. }),
             )) => {
+                if unopened == Unopened::Leave {
+                    continue;
+                }
                 let lock = hold_session(context, store, &name, "logout")?;
                 store.forget(&lock, &name)?;
                 done.unopened.push((name, error));

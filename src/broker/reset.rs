@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::Deadline;
+use crate::lock::{Lock, LockError};
 use crate::names::SessionName;
-use crate::session::{ApiKeyStore, Installation, Remains, SessionStore, StorageError};
+use crate::session::{ApiKeyStore, Installation, Remains, Remnant, SessionStore, StorageError};
 
 use super::locking::hold_to_write;
 use super::logout::LoggedOut;
@@ -38,8 +39,7 @@ pub struct Reset {
 pub fn resettable(context: &Context<'_>) -> Result<Option<Vec<String>>, BrokerError> {
     let remains = Remains::of(context.config.paths()?);
     // What cannot be listed is made readable first, once the person agrees.
-    let stems = remains.stems().unwrap_or_default();
-    let names = stems.iter().map(|stem| shown(stem)).collect();
+    let names = remains.all().unwrap_or_default().iter().map(shown).collect();
     Ok(remains.are_there().then_some(names))
 }
 
@@ -59,6 +59,7 @@ pub fn reset(context: &Context<'_>) -> Result<Reset, BrokerError> {
     done.aside.extend(remains.forget_installation(&lock)?);
     done.left = remains.forget_keys(id.as_deref());
     forget_latecomers(context, &remains, &mut done)?;
+    remains.clear_ended(&lock)?;
     Ok(done)
 }
 
@@ -96,31 +97,41 @@ fn forget_each(
     done: &mut Reset,
 ) -> Result<(), BrokerError> {
     let deadline = Deadline::after(REVOCATION_LIMIT);
-    for stem in remains.stems()? {
-        let lock = hold_to_write(context, &remains.lock_path_of(&stem), "reset")?;
-        match installation.map(|installation| log_out_of(context, installation, &stem, deadline)) {
+    for remnant in remains.all()? {
+        let Some(lock) = hold_if_there(context, &remnant)? else { continue };
+        let installation = installation.filter(|installation| remnant.is_where(installation));
+        match installation.map(|installation| log_out_of(context, installation, &remnant, deadline))
+        {
             Some(Ok(session)) => done.sessions.extend(session),
             Some(Err(error)) => {
-                context.terminal.trace(|| format!("{} is not opened: {error}", shown(&stem)));
-                done.unopened.push(shown(&stem));
+                context.terminal.trace(|| format!("{} is not opened: {error}", shown(&remnant)));
+                done.unopened.push(shown(&remnant));
             }
-            None if remains.has_session(&stem) => done.unopened.push(shown(&stem)),
+            None if remnant.has_session() => done.unopened.push(shown(&remnant)),
             None => {}
         }
-        done.aside.extend(remains.forget(&lock, &stem)?);
+        done.aside.extend(remains.forget(&lock, &remnant)?);
     }
     Ok(())
+}
+
+/// The lock of a session or pair; nothing if a logout of everything was faster.
+fn hold_if_there(context: &Context<'_>, remnant: &Remnant) -> Result<Option<Lock>, BrokerError> {
+    match hold_to_write(context, &remnant.lock_path(), "reset") {
+        Err(LockError::Gone { .. }) => Ok(None),
+        lock => Ok(Some(lock?)),
+    }
 }
 
 /// Revokes one session, whose lock is held, unless the others took all the time.
 fn log_out_of(
     context: &Context<'_>,
     installation: &Installation,
-    stem: &str,
+    remnant: &Remnant,
     deadline: Deadline,
 ) -> Result<Option<LoggedOut>, StorageError> {
     let store = SessionStore::of(installation);
-    let Some(name) = store.name_of_file(stem)? else { return Ok(None) };
+    let Some(name) = store.name_of_file(&remnant.stem)? else { return Ok(None) };
     let Some(session) = store.load(&name)? else { return Ok(None) };
     // The tokens that are in force may be in a journal that is damaged as well.
     let session = committed_or_secured(&store, session.clone()).unwrap_or(session);
@@ -139,24 +150,28 @@ fn forget_latecomers(
     remains: &Remains<'_>,
     done: &mut Reset,
 ) -> Result<(), BrokerError> {
-    for stem in remains.stems()? {
-        let lock = hold_to_write(context, &remains.lock_path_of(&stem), "reset")?;
-        if !is_of_new_installation(context, &stem) {
-            done.aside.extend(remains.forget(&lock, &stem)?);
+    for remnant in remains.all()? {
+        let Some(lock) = hold_if_there(context, &remnant)? else { continue };
+        if !is_of_new_installation(context, &remnant) {
+            done.aside.extend(remains.forget(&lock, &remnant)?);
         }
     }
     Ok(())
 }
 
-fn is_of_new_installation(context: &Context<'_>, stem: &str) -> bool {
+fn is_of_new_installation(context: &Context<'_>, remnant: &Remnant) -> bool {
     let Some(installation) = readable(context) else { return false };
+    if !remnant.is_where(&installation) || installation.has_own_directory() {
+        return remnant.is_where(&installation);
+    }
     let sessions = SessionStore::of(&installation);
-    let Ok(Some(name)) = sessions.name_of_file(stem) else { return false };
+    let Ok(Some(name)) = sessions.name_of_file(&remnant.stem) else { return false };
     matches!(sessions.load(&name), Ok(Some(_)))
         || matches!(ApiKeyStore::of(&installation).load(&name), Ok(Some(_)))
 }
 
 /// The name of a session or pair, for a message.
-fn shown(stem: &str) -> String {
-    SessionName::from_file_stem(stem).map_or_else(|| stem.into(), |name| name.to_string())
+fn shown(remnant: &Remnant) -> String {
+    let stem = &remnant.stem;
+    SessionName::from_file_stem(stem).map_or_else(|| stem.clone(), |name| name.to_string())
 }

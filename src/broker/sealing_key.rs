@@ -2,7 +2,7 @@
 
 use crate::session::{KeyCopies, KeyHome, KeyPlace, StorageError};
 
-use super::locking::hold_to_write;
+use super::locking::{hold_to_write, until_it_stays};
 use super::target::not_logged_in;
 use super::{BrokerError, Context};
 
@@ -21,6 +21,10 @@ pub fn move_sealing_key(
     context: &Context<'_>,
     to: KeyPlace,
 ) -> Result<SealingKeyMoved, BrokerError> {
+    until_it_stays(|| move_once(context, to))
+}
+
+fn move_once(context: &Context<'_>, to: KeyPlace) -> Result<SealingKeyMoved, BrokerError> {
     let installation = context.installation()?.ok_or_else(|| not_logged_in(context))?;
     let lock = hold_to_write(context, &installation.lock_path(), "key move")?;
     let left = installation.move_key(&lock, to)?;

@@ -6,7 +6,7 @@ use crate::protocol::{Expiry, StoreRequest};
 use crate::session::{Access, Generation, Lifetime, Renewal, Session, SessionStore};
 use crate::site::SiteName;
 
-use super::locking::hold_session;
+use super::locking::{hold_session, until_it_stays};
 use super::refresh::committed_or_secured;
 use super::target::{Wanted, ensure_storable};
 use super::{BrokerError, Context};
@@ -15,7 +15,11 @@ use super::{BrokerError, Context};
 ///
 /// # Errors
 /// If the site is not trusted, several sessions fit, or it cannot be written.
-pub fn store(context: &Context<'_>, request: StoreRequest) -> Result<SessionName, BrokerError> {
+pub fn store(context: &Context<'_>, request: &StoreRequest) -> Result<SessionName, BrokerError> {
+    until_it_stays(|| store_once(context, request.clone()))
+}
+
+fn store_once(context: &Context<'_>, request: StoreRequest) -> Result<SessionName, BrokerError> {
     let wanted = Wanted::of(context, &request.target);
     let installation = context.installation_to_write()?;
     let site = wanted.site_of_new_session(&installation)?;

@@ -8,7 +8,7 @@ use crate::protocol::Target;
 use crate::session::{Choice, Installation, SessionStore, StorageError, selection};
 use crate::site::{self, Site, SiteError, SiteName};
 
-use super::locking::hold_to_write;
+use super::locking::{hold_to_write, until_it_stays};
 use super::{BrokerError, Context};
 
 /// What a request asks for, with flags and environment filled in.
@@ -116,6 +116,10 @@ pub fn chosen(
 /// # Errors
 /// If there is no such session, or the choice cannot be written.
 pub fn select(context: &Context<'_>) -> Result<SessionName, BrokerError> {
+    until_it_stays(|| select_once(context))
+}
+
+fn select_once(context: &Context<'_>) -> Result<SessionName, BrokerError> {
     let installation = context.installation()?.ok_or_else(|| not_logged_in(context))?;
     let name = chosen(context, &installation)?.ok_or_else(|| not_logged_in(context))?;
     let lock = hold_to_write(context, &selection::lock_path(&installation), "use")?;

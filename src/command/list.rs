@@ -6,7 +6,7 @@ use serde_json::json;
 use super::stdio::print;
 use crate::broker::{self, Context};
 use crate::error::Error;
-use crate::session::{Installation, SessionHead, SessionStore, StorageError, selection};
+use crate::session::{SessionHead, SessionStore, StorageError, selection};
 
 pub fn run(context: &Context<'_>, as_json: bool) -> Result<(), Error> {
     let mut heads = Vec::new();

@@ -113,10 +113,10 @@ fn operate(
 ) -> Result<(), Error> {
     match stdio::request(operation)? {
         Request::Get(request) => get::run(context, request, flags, format),
-        Request::Store(request) => Ok(broker::store(context, request).map(drop)?),
+        Request::Store(request) => Ok(broker::store(context, &request).map(drop)?),
         Request::Erase(request) => erase::run(context, &request),
         Request::GetApiKeys(request) => get::api_keys(context, &request),
-        Request::StoreApiKeys(request) => Ok(broker::store_api_keys(context, request)?),
+        Request::StoreApiKeys(request) => Ok(broker::store_api_keys(context, &request)?),
         Request::EraseApiKeys(target) => erase::api_keys(context, &target),
     }
 }

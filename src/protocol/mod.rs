@@ -108,7 +108,7 @@ pub struct GetRequest {
 }
 
 /// Takes over a token set from elsewhere.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreRequest {
     pub target: Target,
     pub access_token: AccessToken,
@@ -161,7 +161,7 @@ pub struct GetApiKeysRequest {
 }
 
 /// Takes over a key pair.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreApiKeysRequest {
     pub target: Target,
     pub api_key: ApiKey,

@@ -131,11 +131,15 @@ impl<'a> ApiKeyStore<'a> {
     /// # Errors
     /// If it cannot be written, or the installation was forgotten meanwhile. Nothing is left then.
     pub fn save(&self, lock: &Lock, pair: &ApiKeys) -> Result<(), StorageError> {
-        durable::replace(&self.path(&pair.name), &write(pair, self.installation.sealing_key()?)?)?;
+        let bytes = write(pair, self.installation.sealing_key()?)?;
+        let written = durable::replace(&self.path(&pair.name), &bytes);
         if self.installation.is_there()? {
-            return Ok(());
+            return written;
         }
-        self.forget(lock, &pair.name)?;
+        // The directory may be gone too.
+        if written.is_ok() {
+            let _ = self.forget(lock, &pair.name);
+        }
         Err(StorageError::Forgotten)
     }
 

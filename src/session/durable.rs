@@ -17,11 +17,13 @@ pub fn ensure_place(place: &Place) -> Result<(), StorageError> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Err(source) = platform::create_private_directory(&path) {
-        let instead = place.instead();
-        return Err(StorageError::NoPlace { path, source, instead });
+    match make_directory(&path) {
+        Err(StorageError::Io { source, .. }) => {
+            let instead = place.instead();
+            Err(StorageError::NoPlace { path, source, instead })
+        }
+        made => made,
     }
-    check_directory(&path)
 }
 
 /// Checks that a directory of ours is the user's own, or may be created.
@@ -43,13 +45,16 @@ fn refuse_to_lock_out(path: &Path, instead: Option<&'static str>) -> Result<(), 
     Err(StorageError::LocksOut { directory: directory.to_path_buf(), owner, instead })
 }
 
-/// Creates `path` for the user alone if it is missing, and checks that it is the user's own. Each of
-/// its parents that was missing is durable too: a directory that is synced can still lose its name.
+/// Creates `path` for the user alone if it is missing, and checks that it is the user's own.
 pub fn ensure_directory(path: &Path) -> Result<(), StorageError> {
+    if path.is_dir() { check_directory(path) } else { make_directory(path) }
+}
+
+/// Creates `path` with all its parents that are missing. Each of them is durable too: a directory that is
+/// synced can still lose its name.
+fn make_directory(path: &Path) -> Result<(), StorageError> {
     let missing: Vec<_> = path.ancestors().take_while(|directory| !directory.is_dir()).collect();
-    if !missing.is_empty() {
-        platform::create_private_directory(path).map_err(io_error("create the directory", path))?;
-    }
+    platform::create_private_directory(path).map_err(io_error("create the directory", path))?;
     for directory in missing.into_iter().rev() {
         sync_parent(directory)?;
     }
@@ -122,12 +127,19 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
     let temporary = unfinished(path);
     // Not opened through a link: a name that others can foretell must not lead elsewhere.
     remove(&temporary)?;
-    let mut file = create_new(&temporary)?;
-    fill(&mut file, bytes).map_err(io_error("write", &temporary))?;
-    platform::sync_file(&file).map_err(io_error("sync", &temporary))?;
-    drop(file);
+    if let Err(error) = write_durably(&temporary, bytes) {
+        // A disk that takes no more may still let go of this.
+        let _ = remove(&temporary);
+        return Err(error);
+    }
     platform::replace_file(&temporary, path).map_err(io_error("replace", path))?;
     sync_parent(path)
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+    let mut file = create_new(path)?;
+    fill(&mut file, bytes).map_err(io_error("write", path))?;
+    platform::sync_file(&file).map_err(io_error("sync", path))
 }
 
 /// Writes `bytes` to a file that is empty, up to the limit on the size of files that somebody set.
@@ -191,11 +203,26 @@ pub fn exchange(path: &Path, known: &[u8], new: Option<&[u8]>) -> Result<bool, S
 /// Creates `path` with `bytes` if nothing is there yet; of several that try at once one succeeds,
 /// and nobody ever sees a part of it. Whether it was ours.
 pub fn create_once(path: &Path, bytes: &[u8]) -> Result<bool, StorageError> {
+    create_from(tempfile::Builder::new().prefix(".new-"), path, bytes)
+}
+
+/// The same for a file that nobody else creates at the same time: what a kill leaves behind has a name
+/// that is known, and [`unfinished`] says it.
+pub fn create_alone(path: &Path, bytes: &[u8]) -> Result<bool, StorageError> {
+    let temporary = unfinished(path);
+    remove(&temporary)?;
+    let name = temporary.file_name().unwrap_or_default();
+    create_from(tempfile::Builder::new().prefix(name).rand_bytes(0), path, bytes)
+}
+
+fn create_from(
+    temporary: &tempfile::Builder<'_, '_>,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<bool, StorageError> {
     let directory = path.parent().unwrap_or(path);
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(directory)
-        .map_err(io_error("create a file in", directory))?;
+    let mut file =
+        temporary.tempfile_in(directory).map_err(io_error("create a file in", directory))?;
     fill(&mut file, bytes).map_err(io_error("write", path))?;
     platform::sync_file(file.as_file()).map_err(io_error("sync", path))?;
     let ours = match file.persist_noclobber(path) {
@@ -213,6 +240,35 @@ pub fn remove(path: &Path) -> Result<(), StorageError> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("remove", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Removes the files of a directory whose names fit, if it is there.
+pub fn remove_all(directory: &Path, fits: impl Fn(&str) -> bool) -> Result<(), StorageError> {
+    let names = match platform::names_in(directory) {
+        Ok(names) => names,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error("list", directory)(error)),
+    };
+    for name in names.iter().filter(|name| name.to_str().is_some_and(&fits)) {
+        remove(&directory.join(name))?;
+    }
+    Ok(())
+}
+
+/// Removes a directory with the files in it. A process that still puts its last file there is waited
+/// for, but not for long: it notices, and leaves nothing but an empty lock.
+pub fn remove_directory(directory: &Path) -> Result<(), StorageError> {
+    const ATTEMPTS: usize = 8;
+    for _ in 0..ATTEMPTS {
+        remove_all(directory, |_| true)?;
+        match std::fs::remove_dir(directory) {
+            Ok(()) => return sync_parent(directory),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+            Err(error) => return Err(io_error("remove", directory)(error)),
+        }
+    }
+    Ok(())
 }
 
 /// Makes a name that was added to or removed from the directory of `path` durable.

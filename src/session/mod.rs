@@ -35,7 +35,7 @@ pub use login_outcome::{LoginFailure, LoginOutcome, LoginVerdict};
 pub use model::{Access, Generation, Lifetime, Renewal, Session, TokenDigest};
 pub use refresh_outcome::{Attempt, Outcome, Refusal, Verdict};
 pub use registrations::{RefusedScopes, Registration, Registrations};
-pub use remains::Remains;
+pub use remains::{Remains, Remnant};
 pub use sealing_key::KeyMemory;
 pub use selection::{Choice, Fit};
 pub use store::SessionStore;

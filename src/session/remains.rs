@@ -1,4 +1,4 @@
-//! What there is of an installation, whatever is wrong with it: made usable, and forgotten. Nothing
+//! What there is of installations, whatever is wrong with it: made usable, and forgotten. Nothing
 //! here needs the sealing key, or the file that names the installation.
 
 use std::collections::BTreeSet;
@@ -8,28 +8,64 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::api_keys::API_KEYS_ENDING;
-use super::durable;
+use super::durable::{self, UNFINISHED};
 use super::error::{StorageError, io_error};
-use super::installation::{InstallationPaths, forget_keys, identity_path};
+use super::installation::{
+    Directories, Installation, InstallationPaths, current_directory, forget_keys, identity_path,
+};
 use crate::lock::Lock;
 use crate::platform::{self, Privacy};
 
-/// The endings of the files of one session or pair of API keys, the longest first.
+/// The endings of the files of one session or pair of API keys, the longest first. The last two are those
+/// of files that an earlier version left unfinished.
 const ENDINGS: [&str; 6] =
-    ["login.outcome", "login.new", "session", "new", "journal", API_KEYS_ENDING];
-/// The endings of locks, which stay: two processes could hold one that was deleted.
+    ["login.outcome", "session", "journal", API_KEYS_ENDING, "login.new", "new"];
+/// The endings of locks, which stay in directories that several installations use: two processes could
+/// hold one that was deleted.
 const LOCK_ENDINGS: [&str; 5] = ["lock", "lock-holder", "login", "login-holder", "holder"];
 
 /// Nobody resets an installation more often and keeps what was in the way each time.
 const MOST_ASIDE: u32 = 1000;
 
-/// The files of an installation as they are.
+/// The files of installations as they are.
 pub struct Remains<'a> {
     paths: &'a InstallationPaths,
 }
 
+/// The files of one session or pair of API keys.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Remnant {
+    directory: PathBuf,
+    /// What all their names begin with.
+    pub stem: String,
+}
+
+impl Remnant {
+    /// The lock of the session or pair.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        self.file("lock")
+    }
+
+    /// Whether one of the files is a session.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        self.file("session").symlink_metadata().is_ok()
+    }
+
+    /// Whether it is where this installation keeps its sessions.
+    #[must_use]
+    pub fn is_where(&self, installation: &Installation) -> bool {
+        self.directory == installation.sessions_directory()
+    }
+
+    fn file(&self, ending: &str) -> PathBuf {
+        self.directory.join(format!("{}.{ending}", self.stem))
+    }
+}
+
 impl<'a> Remains<'a> {
-    /// Of the installation that is, or was, or could be at `paths`.
+    /// Of the installations that are, or were, or could be at `paths`.
     #[must_use]
     pub fn of(paths: &'a InstallationPaths) -> Self {
         Self { paths }
@@ -43,8 +79,9 @@ impl<'a> Remains<'a> {
     pub fn make_usable(&self) -> Result<Vec<PathBuf>, StorageError> {
         let InstallationPaths { state_directory, state, data, .. } = self.paths;
         let mut aside = Vec::new();
-        let inner = [self.paths.sessions(), self.paths.registrations()];
-        for directory in [state_directory].into_iter().chain(&inner) {
+        aside.extend(make_usable(state_directory, Metadata::is_dir)?);
+        let inner: Vec<_> = Directories::in_state(state_directory)?.into_iter().flatten().collect();
+        for directory in &inner {
             aside.extend(make_usable(directory, Metadata::is_dir)?);
         }
         if let Ok(directory) = data.path() {
@@ -70,7 +107,7 @@ impl<'a> Remains<'a> {
     #[must_use]
     pub fn are_there(&self) -> bool {
         let installation = identity_path(&self.paths.state_directory);
-        installation.symlink_metadata().is_ok() || !self.stems().unwrap_or_default().is_empty()
+        installation.symlink_metadata().is_ok() || !self.all().unwrap_or_default().is_empty()
     }
 
     /// The lock of everything that changes where the sealing key is stored.
@@ -79,37 +116,28 @@ impl<'a> Remains<'a> {
         self.paths.state_directory.join("installation.lock")
     }
 
-    /// The stems of the files of all sessions and pairs of API keys.
+    /// All sessions and pairs of API keys, of installations that have ended too.
     ///
     /// # Errors
-    /// If the directory cannot be read.
-    pub fn stems(&self) -> Result<BTreeSet<String>, StorageError> {
-        let names = names_in(&self.paths.sessions())?;
-        Ok(names.iter().filter_map(|name| stem_of(name.to_str()?)).collect())
+    /// If a directory cannot be read.
+    pub fn all(&self) -> Result<BTreeSet<Remnant>, StorageError> {
+        let mut all = BTreeSet::new();
+        for Directories { sessions, .. } in Directories::in_state(&self.paths.state_directory)? {
+            let names = names_in(&sessions)?;
+            let stems = names.iter().filter_map(|name| stem_of(name.to_str()?));
+            all.extend(stems.map(|stem| Remnant { directory: sessions.clone(), stem }));
+        }
+        Ok(all)
     }
 
-    /// The lock of the session or pair with this stem.
-    #[must_use]
-    pub fn lock_path_of(&self, stem: &str) -> PathBuf {
-        self.paths.sessions().join(format!("{stem}.lock"))
-    }
-
-    /// Whether one of the files of this stem is a session.
-    #[must_use]
-    pub fn has_session(&self, stem: &str) -> bool {
-        let path = self.paths.sessions().join(format!("{stem}.session"));
-        path.symlink_metadata().is_ok()
-    }
-
-    /// Forgets all files of one stem. `_lock` is [`Remains::lock_path_of`]. What is no file is moved
-    /// aside; where to.
+    /// Forgets all files of one session or pair. `_lock` is [`Remnant::lock_path`]. What is no file is
+    /// moved aside; where to.
     ///
     /// # Errors
     /// If something cannot be removed.
-    pub fn forget(&self, _lock: &Lock, stem: &str) -> Result<Vec<PathBuf>, StorageError> {
-        let directory = self.paths.sessions();
-        let files = ENDINGS.iter().map(|ending| directory.join(format!("{stem}.{ending}")));
-        clear_all(&directory, files)
+    pub fn forget(&self, _lock: &Lock, remnant: &Remnant) -> Result<Vec<PathBuf>, StorageError> {
+        let whole = ENDINGS.iter().map(|ending| remnant.file(ending));
+        clear_all(&remnant.directory, whole.flat_map(|path| [durable::unfinished(&path), path]))
     }
 
     /// Forgets the installation and its registrations. `_lock` is [`Remains::lock_path`]. What is no
@@ -119,16 +147,38 @@ impl<'a> Remains<'a> {
     /// If something cannot be removed.
     pub fn forget_installation(&self, _lock: &Lock) -> Result<Vec<PathBuf>, StorageError> {
         let directory = &self.paths.state_directory;
-        let installation = identity_path(directory);
-        let files = ["new", ""].map(|ending| installation.with_extension(ending));
-        let mut aside = clear_all(directory, files)?;
-        let files = ["selected.new", "selected"].map(|name| directory.join(name));
-        aside.extend(clear_all(directory, files)?);
-        let registrations = self.paths.registrations();
-        let names = names_in(&registrations)?.into_iter().map(|name| registrations.join(name));
-        let files = names.filter(|path| has_ending(path, &["json", "new"]));
-        aside.extend(clear_all(&registrations, files.collect::<Vec<_>>())?);
+        let mut aside = Vec::new();
+        for name in ["installation", "selected"] {
+            let path = directory.join(name);
+            let files = [durable::unfinished(&path), path.with_extension("new"), path];
+            aside.extend(clear_all(directory, files)?);
+        }
+        for Directories { registrations, .. } in Directories::in_state(directory)? {
+            let names = names_in(&registrations)?.into_iter().map(|name| registrations.join(name));
+            let files = names.filter(|path| !has_ending(path, &LOCK_ENDINGS));
+            aside.extend(clear_all(&registrations, files.collect::<Vec<_>>())?);
+        }
         Ok(aside)
+    }
+
+    /// Removes the directories of installations that have ended. What nobody knows in them stays.
+    /// `_lock` is [`Remains::lock_path`].
+    ///
+    /// # Errors
+    /// If a file cannot be removed.
+    pub fn clear_ended(&self, _lock: &Lock) -> Result<(), StorageError> {
+        let state_directory = &self.paths.state_directory;
+        // Listed before the record is read: no directory comes before its record.
+        let ended = Directories::in_state(state_directory)?;
+        let current = current_directory(state_directory)?;
+        for Directories { sessions, registrations } in ended {
+            let is_own = registrations.starts_with(&sessions);
+            if is_own && current.as_ref() != Some(&sessions) {
+                remove_as_far_as_known(&registrations)?;
+                remove_as_far_as_known(&sessions)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the copies of the sealing key, once the installation is forgotten. `id` is its id, if
@@ -140,8 +190,23 @@ impl<'a> Remains<'a> {
 }
 
 fn stem_of(name: &str) -> Option<String> {
+    let name = name.strip_suffix(UNFINISHED).unwrap_or(name);
     let stems = |ending: &&'static str| name.strip_suffix(*ending)?.strip_suffix('.');
     ENDINGS.iter().find_map(stems).map(str::to_string)
+}
+
+/// Removes a directory with the files in it, or the files alone if there is more.
+fn remove_as_far_as_known(directory: &Path) -> Result<(), StorageError> {
+    for name in names_in(directory)? {
+        let path = directory.join(name);
+        if !path.is_dir() {
+            durable::remove(&path)?;
+        }
+    }
+    match std::fs::remove_dir(directory) {
+        Ok(()) => durable::sync_parent(directory),
+        Err(_) => Ok(()),
+    }
 }
 
 /// The names in a directory; a missing one has none.

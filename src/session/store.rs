@@ -21,6 +21,8 @@ const SESSION_LIMIT: u64 = 64 * 1024;
 /// The endings of the files that hold something of a session; the others are locks. The last is what
 /// earlier versions called a new file.
 const SECRET_FILES: [&str; 4] = ["session", "session~new", "journal", "new"];
+/// What a file ends in that says how a login ended.
+const LOGIN_OUTCOME: &str = "login.outcome";
 const LOGIN_OUTCOME_LIMIT: u64 = 16 * 1024;
 
 /// The sessions of one installation.
@@ -161,15 +163,19 @@ impl<'a> SessionStore<'a> {
     /// forgotten meanwhile: nothing is left then.
     pub fn save(&self, lock: &Lock, session: &Session) -> Result<(), StorageError> {
         let bytes = file::write(session, self.installation.sealing_key()?)?;
-        // Another installation may be here by now, with a session of this name.
+        // In directories that are not its own, another installation may be by now, with a session of this
+        // name.
         if !self.installation.is_there()? {
             return Err(StorageError::Forgotten);
         }
-        durable::replace(&self.path(&session.name, "session"), &bytes)?;
+        let written = durable::replace(&self.path(&session.name, "session"), &bytes);
         if self.installation.is_there()? {
-            return Ok(());
+            return written;
         }
-        self.forget(lock, &session.name)?;
+        // The directory may be gone too.
+        if written.is_ok() {
+            let _ = self.forget(lock, &session.name);
+        }
         Err(StorageError::Forgotten)
     }
 
@@ -185,21 +191,21 @@ impl<'a> SessionStore<'a> {
         durable::sync_parent(&self.path(name, "session"))
     }
 
-    /// Removes files that belong to no session: damaged ones, and those that a killed process left.
+    /// Removes what belongs to no session that has a name: damaged files, those that a killed process
+    /// left, API keys, and the results of logins. A session that a login stores meanwhile stays.
     ///
     /// # Errors
     /// Where something cannot be removed.
     pub fn sweep(&self) -> Result<(), StorageError> {
-        let directory = self.installation.sessions_directory();
-        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            let whole = ending.strip_suffix(durable::UNFINISHED).unwrap_or(ending);
-            if SECRET_FILES.contains(&whole) || whole == API_KEYS_ENDING {
-                durable::remove(&path)?;
-            }
-        }
-        Ok(())
+        let names: Vec<_> = self.names()?.iter().map(SessionName::file_stem).collect();
+        durable::remove_all(&self.installation.sessions_directory(), |file| {
+            let whole = file.strip_suffix(durable::UNFINISHED).unwrap_or(file);
+            let ends_in = |ending| whole.strip_suffix(ending)?.strip_suffix('.');
+            let of_session = SECRET_FILES.into_iter().find_map(ends_in);
+            of_session.is_some_and(|stem| !names.iter().any(|name| name == stem))
+                || ends_in(API_KEYS_ENDING).is_some()
+                || ends_in(LOGIN_OUTCOME).is_some()
+        })
     }
 
     /// The journal of a session to read, if there is one.
@@ -239,7 +245,7 @@ impl<'a> SessionStore<'a> {
     /// # Errors
     /// Where the file cannot be read; one that cannot be understood counts as none.
     pub fn login_outcome(&self, name: &SessionName) -> Result<Option<LoginOutcome>, StorageError> {
-        let path = self.path(name, "login.outcome");
+        let path = self.path(name, LOGIN_OUTCOME);
         let bytes = durable::read(&path, Privacy::Owned, LOGIN_OUTCOME_LIMIT)?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
@@ -256,7 +262,7 @@ impl<'a> SessionStore<'a> {
         outcome: &LoginOutcome,
     ) -> Result<(), StorageError> {
         let json = serde_json::to_vec(outcome).expect("an outcome is plain data");
-        durable::replace(&self.path(name, "login.outcome"), &json)
+        durable::replace(&self.path(name, LOGIN_OUTCOME), &json)
     }
 
     fn path(&self, name: &SessionName, ending: &str) -> PathBuf {

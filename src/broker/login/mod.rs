@@ -18,7 +18,7 @@ use crate::session::{
 };
 
 use super::freshness::Freshness;
-use super::locking::hold;
+use super::locking::{hold, until_it_stays};
 use super::target::{Wanted, ensure_trusted};
 use super::{BrokerError, Context};
 
@@ -39,6 +39,10 @@ const LOGIN_LIMIT: Duration = Duration::from_mins(5);
 /// # Errors
 /// If the site is not trusted, nobody finished the login, or the server refused.
 pub fn log_in(context: &Context<'_>, options: &LoginOptions) -> Result<LoggedIn, BrokerError> {
+    until_it_stays(|| log_in_once(context, options))
+}
+
+fn log_in_once(context: &Context<'_>, options: &LoginOptions) -> Result<LoggedIn, BrokerError> {
     let (site, _) = options.begins_at();
     let given = options.trust_site || (options.typed && site.is_loopback());
     ensure_trusted(context, &options.site, given)?;
@@ -59,6 +63,11 @@ pub fn log_in(context: &Context<'_>, options: &LoginOptions) -> Result<LoggedIn,
         return Ok(LoggedIn { session, wanted: options.scopes.scopes.clone() });
     }
     let result = conversation(context, &installation, options, deadline);
+    // A person who was asked is not asked a second time without having typed it.
+    let result = result.map_err(|error| match error {
+        error if error.is_forgotten() => BrokerError::LoggedOutMeanwhile,
+        error => error,
+    });
     let verdict = match &result {
         Ok(done) => LoginVerdict::done(&done.session.name),
         Err(error) => {

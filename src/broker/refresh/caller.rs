@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::broker::freshness::{Freshness, life_left};
-use crate::broker::locking::trace_wait;
+use crate::broker::locking::{trace_wait, until_it_stays};
 use crate::broker::standing::{Standing, describe, last_outcome, standing_of};
 use crate::broker::target::{chosen, login_command, not_logged_in};
 use crate::broker::{BrokerError, Context};
@@ -47,6 +47,10 @@ pub enum Renewed {
 /// # Errors
 /// If there is none, or it could not be renewed.
 pub fn refresh_by_hand(context: &Context<'_>) -> Result<Session, BrokerError> {
+    until_it_stays(|| refresh_once(context))
+}
+
+fn refresh_once(context: &Context<'_>) -> Result<Session, BrokerError> {
     let missing = || not_logged_in(context);
     let installation = context.installation()?.ok_or_else(missing)?;
     let name = chosen(context, &installation)?.ok_or_else(missing)?;

@@ -12,8 +12,20 @@ use crate::session::error::StorageError;
 use crate::session::key_place::KeyPlace;
 use crate::session::sealing_key::SealingKey;
 
-const FORMAT: u32 = 1;
+/// Of an installation whose files are in a directory of its own.
+const FORMAT: u32 = 2;
+/// Of an installation whose files are in directories that the next one takes over.
+const SHARED: u32 = 1;
 const LIMIT: u64 = 4096;
+
+/// Whose the directories with the files of an installation are. See [`super::places`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Of this installation alone.
+    Own,
+    /// Of whichever installation there is.
+    Shared,
+}
 
 /// The identity of an installation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,17 +36,36 @@ pub struct Identity {
     pub key: KeyPlace,
     /// Tells whether a key is the one of this installation.
     fingerprint: String,
+    /// Whether a second copy of the key may be somewhere. Nothing if an earlier version wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copies: Option<bool>,
 }
 
 impl Identity {
     /// Of a new installation, with the id and key that it was given.
     pub fn new(id: String, place: KeyPlace, key: &SealingKey) -> Self {
-        Self { format: FORMAT, id, key: place, fingerprint: key.fingerprint().into() }
+        let fingerprint = key.fingerprint().into();
+        Self { format: FORMAT, id, key: place, fingerprint, copies: Some(false) }
     }
 
     /// The same installation, with its sealing key at another place.
     pub fn moved_to(self, place: KeyPlace) -> Self {
         Self { key: place, ..self }
+    }
+
+    /// The same installation, with a note whether a second copy of its key may be somewhere.
+    pub fn with_copies(self, copies: bool) -> Self {
+        Self { copies: Some(copies), ..self }
+    }
+
+    /// Whether there may be a copy of the key at another place than where it is stored.
+    pub fn may_have_copies(&self) -> bool {
+        self.copies != Some(false)
+    }
+
+    /// Whose the directories with its files are.
+    pub fn layout(&self) -> Layout {
+        if self.format == SHARED { Layout::Shared } else { Layout::Own }
     }
 
     /// Whether `key` is the one of this installation.
@@ -99,7 +130,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("installation");
         let verdict = |text: &str| read_identity(&path, text.as_bytes()).unwrap_err();
-        assert!(matches!(verdict(r#"{"format":2}"#), StorageError::Newer { .. }));
+        assert!(matches!(verdict(r#"{"format":3}"#), StorageError::Newer { .. }));
         for text in ["", "{}", r#"{"format":1,"id":"../../x"}"#, r#"{"format":1}"#] {
             assert!(matches!(verdict(text), StorageError::BadInstallation { .. }), "{text}");
         }

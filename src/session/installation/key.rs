@@ -140,23 +140,42 @@ pub fn move_to(
     let identity = identity_in(&paths.state_directory)?.ok_or(StorageError::Forgotten)?;
     let (key, _) = read(paths, &identity)?;
     let to = paths.key_home(&identity.id, place)?;
+    let path = path_in(&paths.state_directory);
+    let note = |identity: &Identity| durable::replace(&path, &identity.to_json());
+    let (id, was) = (identity.id.clone(), identity.key);
+    // Before there are two copies, and for as long as there may be.
+    let mut identity = identity.with_copies(true);
+    note(&identity)?;
     let written = WrittenKey { key, state_directory: Some(paths.state_directory.clone()) };
     write(paths, &to, &written)?;
-    let path = path_in(&paths.state_directory);
     let kept = storage::read(&to, &path)?;
     if !identity.has(&kept) {
         return Err(StorageError::WrongKey { key: to.to_string(), installation: path });
     }
-    let (id, was) = (identity.id.clone(), identity.key);
-    if identity.key != place {
-        durable::replace(&path, &identity.moved_to(place).to_json())?;
+    if was != place {
+        identity = identity.moved_to(place);
+        note(&identity)?;
     }
     // This also removes what an earlier move left that was killed right here.
     let elsewhere = match place {
         KeyPlace::File | KeyPlace::Named => KeyPlace::Keychain,
         KeyPlace::Keychain => KeyPlace::File,
     };
-    Ok(remove_copy(paths, &id, elsewhere, was == elsewhere))
+    let left = remove_copy(paths, &id, elsewhere, was == elsewhere);
+    if left.is_none() {
+        note(&identity.with_copies(false))?;
+    }
+    Ok(left)
+}
+
+/// Removes every copy of the key of an installation. A keychain is asked only if it may have one.
+/// Returns why a copy could not be removed.
+pub fn remove_copies(paths: &InstallationPaths, identity: &Identity) -> Vec<StorageError> {
+    if identity.key != KeyPlace::Keychain && !identity.may_have_copies() {
+        let _ = kernel_keyring::forget(&kernel_name(&identity.id));
+        return remove_copy(paths, &identity.id, KeyPlace::File, true).into_iter().collect();
+    }
+    remove_all(paths, &identity.id, Some(identity.key))
 }
 
 /// Removes every copy of the key of the installation `id`. `place` is where the key is stored, if

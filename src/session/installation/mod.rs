@@ -3,6 +3,7 @@
 mod identity;
 mod key;
 mod key_copies;
+mod places;
 mod settings;
 
 use std::cell::OnceCell;
@@ -17,7 +18,9 @@ use crate::session::key_place::{KeyHome, KeyPlace};
 use crate::session::keychain::KeychainError;
 use crate::session::sealing_key::{SealingKey, storage};
 
-use identity::{Identity, identity_in};
+use identity::{Identity, Layout, identity_in};
+use places::Places;
+pub(super) use places::{Directories, current_directory};
 
 pub(super) use identity::path_in as identity_path;
 pub use key::KeyOrigin;
@@ -29,6 +32,7 @@ pub use settings::{InstallationPaths, KeySettings};
 pub struct Installation {
     paths: InstallationPaths,
     identity: Identity,
+    places: Places,
     key: OnceCell<(SealingKey, KeyOrigin)>,
 }
 
@@ -47,53 +51,71 @@ impl Installation {
     pub fn open(paths: &InstallationPaths) -> Result<Option<Self>, StorageError> {
         durable::check_directory(&paths.state_directory)?;
         let Some(identity) = identity_in(&paths.state_directory)? else { return Ok(None) };
-        durable::check_directory(&paths.sessions())?;
-        Ok(Some(Self { paths: paths.clone(), identity, key: OnceCell::new() }))
+        let places = Places::of(&paths.state_directory, &identity);
+        durable::check_directory(&places.sessions())?;
+        Ok(Some(Self { paths: paths.clone(), identity, places, key: OnceCell::new() }))
     }
 
     /// Opens the installation, or creates it with a new id and key. Processes that create it at the
     /// same time get the same one.
     ///
     /// # Errors
-    /// As [`Installation::open`], and where something cannot be written.
+    /// As [`Installation::open`], where something cannot be written, and
+    /// [`StorageError::Forgotten`] where it was forgotten meanwhile.
     pub fn open_or_create(paths: &InstallationPaths) -> Result<Opened, StorageError> {
         let existing = Self::open(paths)?;
         durable::ensure_place(&paths.state)?;
-        for directory in [paths.sessions(), paths.registrations()] {
+        let opened = match existing {
+            Some(installation) => Opened { installation, fell_back: None },
+            None => Self::create(paths)?,
+        };
+        let Opened { installation, .. } = &opened;
+        for directory in [installation.sessions_directory(), installation.registrations_directory()]
+        {
             durable::ensure_directory(&directory)?;
         }
-        if let Some(installation) = existing {
-            return Ok(Opened { installation, fell_back: None });
+        if !installation.is_there()? {
+            return Err(StorageError::Forgotten);
         }
+        Ok(opened)
+    }
+
+    fn create(paths: &InstallationPaths) -> Result<Opened, StorageError> {
         let id = identity::random_id()?;
         // The key comes first: an installation that exists has had its key.
         let (home, key, mut fell_back) = key::create(paths, &id)?;
-        let identity = Identity::new(id, home.place(), &key);
+        // A keychain that did not answer may have taken it all the same.
+        let identity = Identity::new(id, home.place(), &key).with_copies(fell_back.is_some());
         let path = identity::path_in(&paths.state_directory);
         if !durable::create_once(&path, &identity.to_json())? {
             storage::remove(&home)?;
             fell_back = None;
         }
-        let installation = Self::open(paths)?
-            .ok_or(StorageError::BadInstallation { path, why: "vanished while it was created" })?;
+        let installation = Self::open(paths)?.ok_or(StorageError::Forgotten)?;
         Ok(Opened { installation, fell_back })
     }
 
     /// The directory of the session files.
     #[must_use]
     pub fn sessions_directory(&self) -> PathBuf {
-        self.paths.sessions()
+        self.places.sessions()
+    }
+
+    /// Whether no other installation uses that directory.
+    #[must_use]
+    pub fn has_own_directory(&self) -> bool {
+        self.places.layout() == Layout::Own
     }
 
     /// The directory of the registrations.
     #[must_use]
     pub fn registrations_directory(&self) -> PathBuf {
-        self.paths.registrations()
+        self.places.registrations()
     }
 
     /// The file that says which session `dd-oauth use` selected.
     pub(super) fn selection_path(&self) -> PathBuf {
-        self.paths.state_directory.join("selected")
+        self.places.selection()
     }
 
     /// The state directory itself.
@@ -117,7 +139,7 @@ impl Installation {
     /// The lock of `dd-oauth import`.
     #[must_use]
     pub fn import_lock_path(&self) -> PathBuf {
-        self.paths.state_directory.join("import.lock")
+        self.places.import_lock()
     }
 
     /// Where the sealing key is stored.
@@ -180,10 +202,11 @@ impl Installation {
         }
         let key = match key::read(&self.paths, &self.identity) {
             Ok(key) => key,
-            // It may have been moved since we looked where it is.
             Err(error) => match identity_in(&self.paths.state_directory)? {
-                Some(now) if now != self.identity => key::read(&self.paths, &now)?,
-                _ => return Err(error),
+                Some(now) if now == self.identity => return Err(error),
+                // It may have been moved since we looked where it is.
+                Some(now) if now.id == self.identity.id => key::read(&self.paths, &now)?,
+                _ => return Err(StorageError::Forgotten),
             },
         };
         Ok(&self.key.get_or_init(|| key).0)
@@ -209,23 +232,42 @@ impl Installation {
         key::move_to(&self.paths, place)
     }
 
-    /// Forgets the installation, its registrations and all copies of its key. The caller forgets its
-    /// sessions first. `_lock` is [`Installation::lock_path`]. Returns why a copy of the key could
-    /// not be removed.
+    /// Ends the installation: from now on there is none, and what is written into it is refused.
+    /// `_lock` is [`Installation::lock_path`].
+    ///
+    /// # Errors
+    /// If a file cannot be removed, and [`StorageError::Forgotten`] if another process was faster.
+    pub fn end(&self, _lock: &Lock) -> Result<(), StorageError> {
+        if !self.is_there()? {
+            return Err(StorageError::Forgotten);
+        }
+        if self.places.layout() == Layout::Shared {
+            // While it exists, they are nobody else's.
+            durable::remove(&self.selection_path())?;
+            durable::remove_all(&self.places.registrations(), |name| name.contains(".json"))?;
+        }
+        let record = identity::path_in(&self.paths.state_directory);
+        durable::remove(&record)?;
+        durable::sync_parent(&record)
+    }
+
+    /// Removes what an installation that has ended leaves behind: its own directory, those that a killed
+    /// logout left, and all copies of its key. Returns why a copy of the key could not be removed.
     ///
     /// # Errors
     /// If a file cannot be removed.
-    pub fn forget(&self, _lock: &Lock) -> Result<Vec<StorageError>, StorageError> {
-        durable::remove(&identity::path_in(&self.paths.state_directory))?;
-        durable::remove(&self.selection_path())?;
-        durable::sync_parent(&identity::path_in(&self.paths.state_directory))?;
-        let registrations = self.paths.registrations();
-        for entry in std::fs::read_dir(&registrations).into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|ending| ending == "json") {
-                durable::remove(&entry.path())?;
-            }
+    pub fn clear(&self, _lock: &Lock) -> Result<Vec<StorageError>, StorageError> {
+        // Listed before the record is read: a directory comes after its record, and no id comes twice.
+        // So one that is not of the record belongs to an installation that has ended.
+        let mut ended = places::own_directories(&self.paths.state_directory)?;
+        if let Some(now) = identity_in(&self.paths.state_directory)? {
+            ended.retain(|directory| !directory.ends_with(&now.id));
         }
-        Ok(key::remove_all(&self.paths, &self.identity.id, Some(self.identity.key)))
+        for directory in ended {
+            durable::remove_directory(&places::registrations_in(&directory))?;
+            durable::remove_directory(&directory)?;
+        }
+        Ok(key::remove_copies(&self.paths, &self.identity))
     }
 }
 

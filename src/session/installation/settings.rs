@@ -54,16 +54,6 @@ impl InstallationPaths {
         durable::check_place(&self.state)
     }
 
-    /// The directory of the session files.
-    pub(in crate::session) fn sessions(&self) -> PathBuf {
-        self.state_directory.join("sessions")
-    }
-
-    /// The directory of the registrations.
-    pub(in crate::session) fn registrations(&self) -> PathBuf {
-        self.state_directory.join("registrations")
-    }
-
     /// The place of the sealing key of the installation `id`. A key file is always one of our own.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ pub fn write(home: &KeyHome, written: &WrittenKey) -> Result<(), StorageError> {
         KeyHome::Keychain { id, keychain } => keychain
             .write(SERVICE, id, &written.to_bytes())
             .map_err(|source| keychain_error("write", id, source)),
-        KeyHome::File(path) => durable::create_once(path, &written.to_bytes()).map(|_| ()),
+        KeyHome::File(path) => durable::create_alone(path, &written.to_bytes()).map(|_| ()),
         KeyHome::NamedFile(_) => Ok(()),
     }
 }
@@ -62,6 +62,7 @@ pub fn remove(home: &KeyHome) -> Result<(), StorageError> {
         }
         KeyHome::File(path) => {
             durable::remove(path)?;
+            durable::remove(&durable::unfinished(path))?;
             if path.parent().is_some_and(Path::exists) {
                 durable::sync_parent(path)
             } else {

@@ -57,9 +57,7 @@ fn all_commands_fail(home: &Home, code: i32, words: &[&str]) {
 #[test]
 fn directories_that_were_removed_are_made_again() {
     let home = home_with_session();
-    for directory in ["sessions", "registrations"] {
-        std::fs::remove_dir_all(state(&home).join(directory)).unwrap();
-    }
+    std::fs::remove_dir_all(home.sessions()).unwrap();
     home.run(&["store"], "site=eu1\naccess_token=new\n").succeeds_quietly();
     assert_eq!(home.get(), "new");
 }
@@ -146,7 +144,7 @@ fn a_session_of_a_newer_version_is_left_to_that_version() {
 
     let installation = state(&home).join("installation");
     let whole = std::fs::read_to_string(&installation).unwrap();
-    std::fs::write(&installation, whole.replace("\"format\":1", "\"format\":2")).unwrap();
+    std::fs::write(&installation, whole.replace("\"format\":2", "\"format\":3")).unwrap();
     all_commands_fail(&home, 5, &["installation", "newer version of dd-oauth"]);
     for damaged in ["", "{}", "nonsense", r#"{"format":1,"id":"../../../x"}"#] {
         std::fs::write(&installation, damaged).unwrap();
@@ -259,7 +257,7 @@ fn what_others_could_change(home: &Home) {
         (state(home), 0o700, 0o777, "chmod go-w"),
         (state(home), 0o700, 0o770, "chmod go-w"),
         (state(home), 0o700, 0o1777, "chmod go-w"),
-        (path("sessions"), 0o700, 0o777, "chmod go-w"),
+        (home.sessions(), 0o700, 0o777, "chmod go-w"),
         (path("installation"), 0o600, 0o666, "chmod go-w"),
         (home.session_file("session"), 0o600, 0o660, "chmod go-w"),
         (home.session_file("session"), 0o600, 0o602, "chmod go-w"),
@@ -349,8 +347,7 @@ fn a_damaged_journal_or_registration_costs_no_session() {
     std::fs::remove_file(&journal).unwrap();
     assert!(peer.accepts(&home.get()));
 
-    let registrations = state(&home).join("registrations");
-    for entry in std::fs::read_dir(registrations).unwrap() {
+    for entry in std::fs::read_dir(home.registrations()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "json") {
             std::fs::write(path, json!({"client_id": 5}).to_string()).unwrap();

@@ -237,7 +237,7 @@ fn what_others_could_have_written_is_refused() {
     let run = home.run(&TAKE, "");
     assert_eq!(run.code, Some(6), "{run:?}");
     says(&run, &[path.to_str().unwrap(), "belongs to user 65534"]);
-    assert!(path.exists() && !home.sessions().exists());
+    assert!(path.exists() && !home.state().join("installation").exists());
 }
 
 #[test]

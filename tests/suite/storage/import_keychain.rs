@@ -44,7 +44,7 @@ fn is_here(home: &Home, site: &str) -> bool {
 }
 
 fn registration(home: &Home, site: &str) -> Value {
-    let path = home.state().join("registrations").join(format!("{site}.json"));
+    let path = home.registrations().join(format!("{site}.json"));
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 

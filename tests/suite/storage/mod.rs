@@ -14,5 +14,6 @@ mod kernel_keyring;
 mod key_move;
 mod keychain;
 mod keys;
+mod logout_all;
 mod reset;
 mod secured_replies;

@@ -118,9 +118,48 @@ impl Home {
         self.path().join(if cfg!(windows) { on_windows } else { on_unix })
     }
 
+    /// What the file of the installation says.
+    pub fn installation(&self) -> Value {
+        let bytes = std::fs::read(self.state().join("installation")).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    /// The directory of the installation's own, or the state directory of one in the old layout.
+    fn directory_of_installation(&self) -> PathBuf {
+        let installation = self.installation();
+        match installation["format"].as_u64() {
+            Some(1) => self.state(),
+            _ => self.state().join(installation["id"].as_str().unwrap()),
+        }
+    }
+
     /// The directory in which sessions rest.
     pub fn sessions(&self) -> PathBuf {
-        self.state().join("sessions")
+        match self.directory_of_installation() {
+            shared if shared == self.state() => shared.join("sessions"),
+            own => own,
+        }
+    }
+
+    /// The directory of the registrations.
+    pub fn registrations(&self) -> PathBuf {
+        self.directory_of_installation().join("registrations")
+    }
+
+    /// Lays out the files of the installation as the versions did that knew no directory of its own.
+    pub fn use_old_layout(&self) {
+        let (state, mut record) = (self.state(), self.installation());
+        let own = self.directory_of_installation();
+        std::fs::rename(own.join("registrations"), state.join("registrations")).unwrap();
+        for file in ["selected", "import.lock"] {
+            if own.join(file).exists() {
+                std::fs::rename(own.join(file), state.join(file)).unwrap();
+            }
+        }
+        std::fs::rename(own, state.join("sessions")).unwrap();
+        record["format"] = 1.into();
+        record.as_object_mut().unwrap().remove("copies");
+        std::fs::write(state.join("installation"), record.to_string()).unwrap();
     }
 
     /// The one file of all sessions that ends in `ending`.
