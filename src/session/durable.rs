@@ -249,14 +249,16 @@ pub fn remove_all(directory: &Path, fits: impl Fn(&str) -> bool) -> Result<(), S
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(io_error("list", directory)(error)),
     };
-    for name in names.iter().filter(|name| name.to_str().is_some_and(&fits)) {
-        remove(&directory.join(name))?;
+    let fitting = names.iter().filter(|name| name.to_str().is_some_and(&fits));
+    for path in fitting.map(|name| directory.join(name)).filter(|path| !path.is_dir()) {
+        remove(&path)?;
     }
     Ok(())
 }
 
-/// Removes a directory with the files in it. A process that still puts its last file there is waited
-/// for, but not for long: it notices, and leaves nothing but an empty lock.
+/// Removes a directory with the files in it, unless it has directories, which are not ours. A process
+/// that still puts its last file there is waited for, but not for long: it notices, and leaves nothing
+/// but an empty lock.
 pub fn remove_directory(directory: &Path) -> Result<(), StorageError> {
     const ATTEMPTS: usize = 8;
     for _ in 0..ATTEMPTS {

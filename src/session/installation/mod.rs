@@ -257,6 +257,13 @@ impl Installation {
     /// # Errors
     /// If a file cannot be removed.
     pub fn clear(&self, _lock: &Lock) -> Result<Vec<StorageError>, StorageError> {
+        // The key goes even if a directory stays.
+        let cleared = self.remove_ended_directories();
+        let left = key::remove_copies(&self.paths, &self.identity);
+        cleared.map(|()| left)
+    }
+
+    fn remove_ended_directories(&self) -> Result<(), StorageError> {
         // Listed before the record is read: a directory comes after its record, and no id comes twice.
         // So one that is not of the record belongs to an installation that has ended.
         let mut ended = places::own_directories(&self.paths.state_directory)?;
@@ -267,7 +274,7 @@ impl Installation {
             durable::remove_directory(&places::registrations_in(&directory))?;
             durable::remove_directory(&directory)?;
         }
-        Ok(key::remove_copies(&self.paths, &self.identity))
+        Ok(())
     }
 }
 
