@@ -64,8 +64,8 @@ impl LockError {
     #[must_use]
     pub fn kind(&self) -> ExitKind {
         match self {
-            Self::Deadline { .. } => ExitKind::Temporary,
-            Self::Unsupported { .. } | Self::Open { .. } | Self::Gone { .. } => ExitKind::Storage,
+            Self::Deadline { .. } | Self::Gone { .. } => ExitKind::Temporary,
+            Self::Unsupported { .. } | Self::Open { .. } => ExitKind::Storage,
             Self::NotHandedOn { .. } => ExitKind::Other,
         }
     }

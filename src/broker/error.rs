@@ -105,10 +105,11 @@ impl BrokerError {
             Self::NotRenewed { .. }
             | Self::NoOutcome { .. }
             | Self::ExpiredOnArrival { .. }
+            | Self::LoggedOutMeanwhile
             | Self::TooSoon { .. } => ExitKind::Temporary,
             Self::NoWorker { source } if is_shortage(source) => ExitKind::Temporary,
             Self::NoWorker { .. } => ExitKind::Other,
-            Self::KeychainUnseen(_) | Self::LoggedOutMeanwhile => ExitKind::Storage,
+            Self::KeychainUnseen(_) => ExitKind::Storage,
             Self::Config(error) => error.kind(),
             Self::Site(error) => error.kind(),
             Self::Storage(error) => error.kind(),

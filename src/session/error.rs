@@ -87,6 +87,7 @@ impl StorageError {
         match self {
             Self::NoHome(_) => ExitKind::Usage,
             Self::NotPrivate { .. } | Self::LocksOut { .. } => ExitKind::Refused,
+            Self::Forgotten => ExitKind::Temporary,
             _ => ExitKind::Storage,
         }
     }

@@ -10,6 +10,8 @@ use crate::support::peers::{Kind, Peer};
 use crate::support::process::{finish, start};
 
 const REFRESHES: usize = 21;
+/// What the trace shows of the answer when it is read.
+const ANSWER: &str = "\"HTTP/1.1 ";
 
 /// Traces some refreshes, and takes the medians; the tracer's own time is in them.
 pub fn measure() -> Counts {
@@ -25,8 +27,8 @@ pub fn measure() -> Counts {
         finish(start(traced, b""));
         let log = std::fs::read_to_string(log).expect("strace writes it");
         // What follows the answer: the write of the journal, its sync, and the next record's.
-        let (_, after) = log.split_once(" recvfrom(").expect("the answer is read");
-        let answer = moment(&log, "recvfrom(", 1);
+        let (_, after) = log.split_once(ANSWER).expect("the answer is read");
+        let answer = moment(&log, ANSWER, 1);
         written.extend(micros(answer, moment(after, "fdatasync(", 1)));
         synced.extend(micros(answer, moment(after, "write(", 2)));
     }

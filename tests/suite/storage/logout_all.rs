@@ -275,7 +275,7 @@ fn a_login_that_comes_back_after_the_logout_stores_nothing_and_revokes_its_token
         peer.clear_log();
         login.browse(&home);
         let run = login.finish();
-        assert_eq!(run.code, Some(5), "{run:?}");
+        assert_eq!(run.code, Some(4), "{run:?}");
         assert!(run.stderr.contains("logged out of meanwhile"), "{run:?}");
         let revoked = peer.log().iter().filter(|event| event.endpoint == "revoke").count();
         assert_eq!(revoked, 2, "{layout:?}");

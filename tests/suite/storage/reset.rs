@@ -53,7 +53,8 @@ fn whatever_is_damaged_a_login_works_after_it() {
         ("an empty installation", |home| std::fs::write(installation(home), "").unwrap()),
         ("a newer installation", |home| {
             let text = std::fs::read_to_string(installation(home)).unwrap();
-            let newer = text.replace("\"format\":1", "\"format\":2");
+            let newer = text.replace("\"format\":2", "\"format\":3");
+            assert_ne!(newer, text);
             std::fs::write(installation(home), newer).unwrap();
         }),
         ("the installation is a directory", |home| directory_at(&installation(home))),
@@ -89,11 +90,11 @@ fn whatever_is_damaged_a_login_works_after_it() {
             std::fs::write(home.sessions(), "").unwrap();
         }),
         ("the registrations are a file", |home| {
-            std::fs::remove_dir_all(home.state().join("registrations")).unwrap();
-            std::fs::write(home.state().join("registrations"), "").unwrap();
+            std::fs::remove_dir_all(home.registrations()).unwrap();
+            std::fs::write(home.registrations(), "").unwrap();
         }),
         ("a registration is a directory", |home| {
-            let directory = home.state().join("registrations");
+            let directory = home.registrations();
             let mut files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
             let is_json = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "json");
             directory_at(&files.find(is_json).unwrap());
@@ -105,6 +106,17 @@ fn whatever_is_damaged_a_login_works_after_it() {
         ("the data is a file", |home| {
             std::fs::remove_dir_all(home.data()).unwrap();
             std::fs::write(home.data(), "kept").unwrap();
+        }),
+        ("an installation of an earlier version", |home| home.use_old_layout()),
+        ("the same without its key", |home| {
+            home.use_old_layout();
+            std::fs::remove_file(key_file(home)).unwrap();
+        }),
+        ("two installations, one of which has ended", |home| {
+            let (own, id) = (home.sessions(), "0".repeat(32));
+            let ended = own.with_file_name(id);
+            std::fs::create_dir(&ended).unwrap();
+            std::fs::copy(home.session_file("session"), ended.join("x.session")).unwrap();
         }),
         ("everything is gone", |home| std::fs::remove_dir_all(home.state()).unwrap()),
     ];
@@ -257,7 +269,7 @@ fn a_login_from_before_it_destroys_nothing_that_came_after_it() {
     assert_eq!(home.run(&["reset", "--yes"], "").code, Some(0));
     home.run(&["store"], "access_token=newer\nexpires_in=3600\n").succeeds_quietly();
     login.browse(&home);
-    login.finish().fails(5, &["everything was logged out of meanwhile", "try again"]);
+    login.finish().fails(4, &["everything was logged out of meanwhile", "try again"]);
     assert_eq!(home.get(), "newer");
     is_reset(&home, &peer, "after all");
 }
