@@ -11,6 +11,7 @@ use crate::http_client::HttpError;
 use crate::import::ImportError;
 use crate::lock::LockError;
 use crate::oauth::LoginError;
+use crate::platform::is_shortage;
 use crate::protocol::RequestError;
 use crate::protocol::docker::DockerError;
 use crate::scope::ScopeError;
@@ -154,6 +155,7 @@ impl ExecError {
     pub fn kind(&self) -> ExitKind {
         match self {
             Self::NotPrepared { .. } => ExitKind::NotPrepared,
+            Self::NoProxy(error) if is_shortage(error) => ExitKind::Temporary,
             Self::NoProxy(_) => ExitKind::Other,
             Self::NotExecutable { .. } => ExitKind::NotExecutable,
             Self::NoProgram(_) => ExitKind::NoProgram,

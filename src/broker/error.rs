@@ -10,7 +10,7 @@ use crate::import::ImportError;
 use crate::lock::LockError;
 use crate::names::SessionName;
 use crate::oauth::LoginError;
-use crate::platform::NoHome;
+use crate::platform::{NoHome, is_shortage};
 use crate::session::{ForgetKeyError, KeychainError, LoginFailure, StorageError};
 use crate::site::{Site, SiteError};
 
@@ -119,11 +119,6 @@ impl BrokerError {
             Self::Import(error) => error.kind(),
         }
     }
-}
-
-/// Whether the table of processes or the memory was full at this moment.
-fn is_shortage(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::OutOfMemory)
 }
 
 fn once_there_is_room(error: &std::io::Error) -> &'static str {

@@ -8,6 +8,7 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, GetAll, HeaderMap, Head
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use super::lookup::SystemLookup;
 use super::object::Object;
 use super::roots::named_roots;
 use super::{HttpError, causes};
@@ -177,6 +178,7 @@ fn builder_for(
         // A redirect would carry a token on to another origin.
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
+        .dns_resolver(SystemLookup)
         .connect_timeout(CONNECT_LIMIT);
     if site.is_loopback() {
         builder = builder.no_proxy();

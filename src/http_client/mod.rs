@@ -3,6 +3,7 @@
 //! - `client`: one request at a time ([`Http`]), and a client that hands on requests of others
 //!   ([`streaming_client`]). Both verify servers with the same roots and take the same route. The first
 //!   decodes a body that came encoded though nobody asked for that.
+//! - `lookup`: the addresses of a name.
 //! - `object`: the JSON object of a reply, read leniently.
 //! - `roots`: the certificates that servers are verified with: those of the operating system, or of
 //!   `SSL_CERT_FILE` and `SSL_CERT_DIR` instead.
@@ -14,6 +15,7 @@
 //! a reply is a status and a body of limited size.
 
 mod client;
+mod lookup;
 mod object;
 mod roots;
 mod route;
@@ -32,10 +34,7 @@ pub use route::Route;
 pub fn block_on<F: Future>(conversation: F) -> Result<F::Output, HttpError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| HttpError::Setup(error.to_string()))?;
-    let result = runtime.block_on(conversation);
-    // Dropped, it would wait for a look-up of a name, which no deadline ends.
-    runtime.shutdown_background();
-    Ok(result)
+    Ok(runtime.block_on(conversation))
 }
 
 /// A request without a whole reply.

@@ -213,7 +213,8 @@ impl PastedLines {
         let (sender, lines) = mpsc::unbounded_channel();
         let over = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&over);
-        std::thread::spawn(move || {
+        // Where no thread can be had, no line comes.
+        let _ = std::thread::Builder::new().spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 match keyboard.line(NEXT_LOOK) {
                     Ok(Some(line)) => drop(sender.send(line)),

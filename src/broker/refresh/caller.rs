@@ -87,20 +87,19 @@ pub fn renew(
     let deadline = Deadline::after(limit.min(WAITER_LIMIT));
     let mut wait = Waiting::new(context, &path);
     let mut known = last_attempt(&store, seen)?;
-    let mut workers = 0;
+    let mut workers = Vec::new();
     loop {
         if let Some(lock) = Lock::try_hold(&path, "refresh", context.clock)? {
             context.terminal.trace(|| format!("took the lock {} for refresh", path.display()));
             if let Some(done) = done_without_asking(context, installation, seen, reason)? {
                 return Ok(done);
             }
-            if workers == WORKERS {
+            if workers.len() == WORKERS {
                 return Err(BrokerError::NoOutcome { name: seen.name.clone() });
             }
             known = last_attempt(&store, seen)?;
             let waits = if context.limit.is_some() { Waits::Until(deadline) } else { Waits::ForIt };
-            start(context, installation, lock, &seen.name, waits)?;
-            workers += 1;
+            workers.push(start(context, installation, lock, &seen.name, waits)?);
         } else {
             wait.trace();
         }

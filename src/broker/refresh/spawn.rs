@@ -9,11 +9,13 @@ use crate::broker::{BrokerError, Context};
 use crate::clock::Deadline;
 use crate::lock::Lock;
 use crate::names::SessionName;
-use crate::platform::{self, HandedOn};
+use crate::platform::{self, Bound, HandedOn, Parent};
 use crate::session::{Installation, SessionStore};
 
 use super::worker::refresh_now;
 
+/// A worker that let go of the lock has only to end.
+const LAST_MOMENT: Duration = Duration::from_millis(50);
 /// Between two looks whether a worker has ended.
 const LOOK_AT_WORKER: Duration = Duration::from_micros(500);
 
@@ -49,11 +51,15 @@ pub fn start(
     let path = store.lock_path(name);
     // It must not depend on a keychain that may be locked by then.
     let key = installation.key_to_hand_on()?;
-    let started = platform::start_worker(&arguments, lock.into_file(), &key);
+    let parent = match (platform::bound(), waits) {
+        (Some(Bound::Container), Waits::ForIt | Waits::Until(_) | Waits::ForAMoment) => Parent::Us,
+        _ => Parent::Nobody,
+    };
+    let started = platform::start_worker(&arguments, lock.into_file(), &key, parent);
     let lock = match started.map_err(|source| BrokerError::NoWorker { source })? {
-        HandedOn::Started => {
+        HandedOn::Started(child) => {
             context.terminal.trace(|| format!("started a worker for the refresh of {name}"));
-            return Ok(Started::WithLock);
+            return Ok(Started::WithLock(child.map(Reaped)));
         }
         HandedOn::Impossible(file) => Lock::taken_back(file, &path),
     };
@@ -63,8 +69,8 @@ pub fn start(
     // The worker takes the lock by itself. If somebody else is faster, it has nothing to do.
     drop(lock);
     match (start_apart(&arguments), waits) {
-        (Ok(worker), Waits::Until(deadline)) => {
-            wait_for_end(worker, deadline);
+        (Ok(mut worker), Waits::Until(deadline)) => {
+            wait_for_end(&mut worker, deadline);
             Ok(Started::Done)
         }
         (Ok(worker), _) => Ok(Started::Apart(worker)),
@@ -80,8 +86,8 @@ pub fn start(
 
 /// How a refresh was started.
 pub enum Started {
-    /// In a worker that holds the lock.
-    WithLock,
+    /// In a worker that holds the lock; it is seen to end, if it is our child.
+    WithLock(#[expect(dead_code, reason = "its end is seen as it is dropped")] Option<Reaped>),
     /// In a worker that takes the lock by itself.
     Apart(Child),
     /// It is done, or another process does it.
@@ -108,8 +114,18 @@ fn start_apart(arguments: &[&OsStr]) -> io::Result<Child> {
     command.spawn()
 }
 
+/// A worker whose end its caller sees: once it let go of the lock, it has only to end. One that still works
+/// is left to itself.
+pub struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        wait_for_end(&mut self.0, Deadline::after(LAST_MOMENT));
+    }
+}
+
 /// Waits until a worker has ended, or until `deadline`.
-pub fn wait_for_end(mut worker: Child, deadline: Deadline) {
+pub fn wait_for_end(worker: &mut Child, deadline: Deadline) {
     while matches!(worker.try_wait(), Ok(None)) && !deadline.passed() {
         std::thread::sleep(LOOK_AT_WORKER);
     }

@@ -81,6 +81,14 @@ pub fn allow_file_size(size: u64) -> io::Result<()> {
     }
 }
 
+/// Whether something could not be started because there is no room now: for another process, for another
+/// open file, or for either in memory.
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    let numbers = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
+    error.raw_os_error().is_some_and(|number| numbers.contains(&number))
+}
+
 /// How large a file this process may write, as somebody set it.
 pub struct FileSizeLimit(Rlimit);
 

@@ -128,7 +128,7 @@ impl Program {
     /// Waits for its end, on a thread of its own.
     pub async fn ended(self) {
         let (sender, ended) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || {
+        let _ = std::thread::Builder::new().spawn(move || {
             self.wait();
             let _ = sender.send(());
         });

@@ -6,18 +6,18 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::own_executable;
 use super::signals::{ignore_requests_to_end, leave_to_a_child};
+use super::{is_shortage, own_executable};
 
 /// What became of an attempt to let another process go on with an open file.
 #[derive(Debug)]
 pub enum HandedOn {
-    /// It runs, has the file, and outlives us.
-    Started,
+    /// It runs, has the file, and outlives us; a child of ours, if that was wished.
+    Started(Option<Child>),
     /// It cannot be done here; the caller has the file still.
     Impossible(File),
 }
@@ -25,11 +25,16 @@ pub enum HandedOn {
 /// Starts this program again with `arguments` and, as the last of them, the number of a
 /// descriptor that carries `file`; our own copy is closed. The new process reads `input` on its
 /// standard input, has null for the other streams and `/` as its directory, and leaves our session
-/// by itself ([`detach`]). It is nobody's child, and nothing ends it but `SIGKILL`.
+/// by itself ([`detach`]). Nothing ends it but `SIGKILL`.
 ///
 /// # Errors
 /// If there is no room for another process; the file is closed then.
-pub fn start_worker(arguments: &[&OsStr], file: File, input: &[u8; 32]) -> io::Result<HandedOn> {
+pub fn start_worker(
+    arguments: &[&OsStr],
+    file: File,
+    input: &[u8; 32],
+    parent: Parent,
+) -> io::Result<HandedOn> {
     // Without /proc nobody knows which program we are.
     let Ok(program) = own_executable() else { return Ok(HandedOn::Impossible(file)) };
     let mut command = Command::new(program);
@@ -51,14 +56,20 @@ pub fn start_worker(arguments: &[&OsStr], file: File, input: &[u8; 32]) -> io::R
         let absolute = named.map(std::path::absolute).collect::<io::Result<Vec<_>>>()?;
         command.env("SSL_CERT_DIR", std::env::join_paths(absolute).map_err(io::Error::other)?);
     }
-    disown(&mut command);
+    match parent {
+        Parent::Us => insist(&mut command),
+        Parent::Nobody => disown(&mut command),
+    }
     // Nothing else is started between these two lines, so no other child inherits the lock.
     fcntl_setfd(&file, FdFlags::empty())?;
     match command.spawn() {
-        Ok(mut parent) => {
+        Ok(mut child) => {
             drop(file);
-            parent.wait()?;
-            Ok(HandedOn::Started)
+            if parent == Parent::Nobody {
+                child.wait()?;
+                return Ok(HandedOn::Started(None));
+            }
+            Ok(HandedOn::Started(Some(child)))
         }
         Err(error) if is_shortage(&error) => Err(error),
         // What forbids another process, as a sandbox does, forbids it the next time too.
@@ -66,6 +77,27 @@ pub fn start_worker(arguments: &[&OsStr], file: File, input: &[u8; 32]) -> io::R
             fcntl_setfd(&file, FdFlags::CLOEXEC)?;
             Ok(HandedOn::Impossible(file))
         }
+    }
+}
+
+/// Whose child a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// Ours, who wait for its end. The first process of a container, who gets what is nobody's child, often
+    /// waits for nothing, and would gather a dead one for each refresh.
+    Us,
+    /// Nobody's: a program that takes our place, and one that goes on for long, inherits none.
+    Nobody,
+}
+
+/// Lets a command do its work to the end though it is asked to end earlier.
+fn insist(command: &mut Command) {
+    // SAFETY: it does only what is allowed between a fork and the start of a program.
+    unsafe {
+        command.pre_exec(|| {
+            ignore_requests_to_end();
+            Ok(())
+        });
     }
 }
 
@@ -79,11 +111,6 @@ pub(super) fn disown(command: &mut Command) {
             leave_to_a_child()
         });
     }
-}
-
-/// Whether there is no room for another process now: the table of processes, or the memory, is full.
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory)
 }
 
 /// A pipe that holds `input` and then ends: whatever becomes of us, its reader never waits.

@@ -83,6 +83,12 @@ pub fn allow_file_size(_size: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether something could not be started because there is no room now.
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory
+}
+
 /// Windows sets no limit to the size of a file.
 pub struct FileSizeLimit;
 

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::windows::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,7 +33,7 @@ static ASKED_TO_END: AtomicBool = AtomicBool::new(false);
 #[derive(Debug)]
 pub enum HandedOn {
     /// It runs, has the file, and outlives us.
-    Started,
+    Started(Option<Child>),
     /// It cannot be done here; the caller has the file still.
     Impossible(File),
 }
@@ -42,8 +42,22 @@ pub enum HandedOn {
 ///
 /// # Errors
 /// Never.
-pub fn start_worker(_arguments: &[&OsStr], file: File, _input: &[u8; 32]) -> io::Result<HandedOn> {
+pub fn start_worker(
+    _arguments: &[&OsStr],
+    file: File,
+    _input: &[u8; 32],
+    _parent: Parent,
+) -> io::Result<HandedOn> {
     Ok(HandedOn::Impossible(file))
+}
+
+/// Whose child a worker is. A process that has ended leaves nothing behind here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// Ours.
+    Us,
+    /// Nobody's.
+    Nobody,
 }
 
 /// No worker is ever started here, so nothing is handed to one.

@@ -249,7 +249,7 @@ mod behind_the_answer {
         let peer = Peer::start(Kind::Demo);
         let mut home = Home::at(&peer);
         home.log_in();
-        home.set("DD_OAUTH_TEST_CLOCK", EXPIRING);
+        home.set("DD_OAUTH_TEST_CLOCK", EXPIRING).set("DD_OAUTH_TEST_PLACE", "lasting");
         Stage { peer, home }
     }
 

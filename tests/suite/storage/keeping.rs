@@ -168,8 +168,8 @@ mod rejected {
     #[test]
     fn an_expiring_token_is_answered_at_once_and_renewed_behind_it() {
         let peer = Peer::start(Kind::Demo);
-        let home = Home::at(&peer);
-        home.log_in();
+        let mut home = Home::at(&peer);
+        home.set("DD_OAUTH_TEST_PLACE", "lasting").log_in();
         let token = home.get();
         let expiring = Duration::from_secs(3400);
         let answer = home.run_later(expiring, &[], "get\n");

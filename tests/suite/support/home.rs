@@ -82,9 +82,11 @@ impl Home {
             let user = user.trim().parse().unwrap();
             std::os::unix::fs::chown(self.path(), Some(user), Some(user)).unwrap();
             self.user = Some(user);
-            // The way to the one that was built may not be open to others.
+            // The way to the one that was built may not be open to others. We do not copy it ourselves:
+            // what another test starts meanwhile would inherit it open for writing, and a program that
+            // somebody writes cannot be started.
             let copy = self.path().join("dd-oauth");
-            std::fs::copy(&self.binary, &copy).unwrap();
+            super::process::succeed(Command::new("cp").args([&self.binary, &copy]));
             return self.of_program(&copy);
         }
         self
