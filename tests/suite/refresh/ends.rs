@@ -36,13 +36,8 @@ fn a_worker_that_is_asked_to_end_ends_when_it_is_done() {
 fn a_worker_is_nobodys_child() {
     let stage = Stage::stale();
     let caller = stage.get_under_way();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", stage.worker().unwrap()));
-    let parent: u32 = status
-        .unwrap()
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
-        .unwrap();
-    assert_ne!(parent, caller.id());
+    let parent = parent_of(stage.worker().unwrap().into());
+    assert!(parent.is_some_and(|parent| parent != i64::from(caller.id())), "{parent:?}");
     stage.peer.mend();
     finish(caller).succeeds_quietly();
     stage.renewed_once();
@@ -252,7 +247,19 @@ fn a_proxy_that_is_asked_to_end_serves_its_program_to_the_end() {
                   -H \"Authorization: Bearer $DD_BEARER_TOKEN\" \"$DD_HOST/api/v1/monitor\"";
     let mut program =
         Process::spawn(&mut home.program(&["exec", "--live", "--", "sh", "-c", script]));
-    let attended = format!("--process\0{}\0", program.id());
+    let proxy = proxy_of(program.id());
+    for name in POLITE {
+        assert!(signal(name, proxy));
+    }
+    std::io::Write::write_all(&mut program.stdin.take().unwrap(), b"\n").unwrap();
+    let run = finish(program);
+    assert_eq!(run.stdout, "200\n", "{run:?}");
+    eventually("the end of the proxy", || !Path::new(&format!("/proc/{proxy}")).exists());
+}
+
+/// The proxy that attends a program, which may not have it yet.
+fn proxy_of(program: u32) -> i64 {
+    let attended = format!("--process\0{program}\0");
     let mut proxy = None;
     eventually("the proxy", || {
         proxy = processes().find(|pid| {
@@ -261,15 +268,12 @@ fn a_proxy_that_is_asked_to_end_serves_its_program_to_the_end() {
         });
         proxy.is_some()
     });
-    for name in POLITE {
-        assert!(signal(name, proxy.unwrap()));
-    }
-    std::io::Write::write_all(&mut program.stdin.take().unwrap(), b"\n").unwrap();
-    let run = finish(program);
-    assert_eq!(run.stdout, "200\n", "{run:?}");
-    eventually("the end of the proxy", || {
-        !Path::new(&format!("/proc/{}", proxy.unwrap())).exists()
-    });
+    proxy.unwrap()
+}
+
+fn parent_of(pid: i64) -> Option<i64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
 }
 
 fn processes() -> impl Iterator<Item = i64> {
@@ -344,6 +348,25 @@ mod not_needed_yet {
             run.succeeds_quietly();
             nothing_was_sent(&stage);
         }
+    }
+
+    #[test]
+    fn a_proxy_keeps_no_dead_worker() {
+        let peer = Peer::start_with(Kind::Demo, &["--access-ttl", "8"]);
+        let mut home = Home::at(&peer);
+        home.set("DD_OAUTH_TEST_PLACE", "lasting").log_in();
+        // Longer than the proxy waits for a renewal that is not needed yet.
+        peer.fault(&json!({"endpoint": "token", "kind": "late", "ms": 3000, "times": 1}));
+        let script = "while curl -sS -o /dev/null -H \"Authorization: Bearer $DD_BEARER_TOKEN\" \
+                      \"$DD_HOST/\"; do :; done & cat >/dev/null; kill $!";
+        let arguments = ["exec", "--live", "--", "sh", "-c", script];
+        let mut program = Process::spawn(&mut home.program(&arguments));
+        let proxy = proxy_of(program.id());
+        eventually("the second renewal", || peer.refreshes().len() == 2);
+        let children: Vec<_> = processes().filter(|pid| parent_of(*pid) == Some(proxy)).collect();
+        assert!(children.is_empty(), "children of the proxy: {children:?}");
+        drop(program.stdin.take());
+        program.wait();
     }
 
     #[test]
