@@ -58,7 +58,10 @@ pub fn log_out_of_everything(context: &Context<'_>) -> Result<AllLoggedOut, Brok
     let lock = hold_to_write(context, &installation.lock_path(), "logout")?;
     let mut done = AllLoggedOut::default();
     log_out_of_each(context, &store, Unopened::Forget, &mut done)?;
-    store.sweep()?;
+    // Its own directory goes as a whole, once nobody writes there any more.
+    if !installation.has_own_directory() {
+        store.sweep()?;
+    }
     match installation.end(&lock) {
         // Another process was faster. What there is now is another installation.
         Err(StorageError::Forgotten) => return Ok(done),
@@ -79,6 +82,10 @@ pub fn log_out_of_everything(context: &Context<'_>) -> Result<AllLoggedOut, Brok
 /// # Errors
 /// If several sessions fit, or something cannot be read or removed.
 pub fn log_out_and_forget_client(context: &Context<'_>) -> Result<ClientForgotten, BrokerError> {
+    until_it_stays(|| log_out_and_forget_client_once(context))
+}
+
+fn log_out_and_forget_client_once(context: &Context<'_>) -> Result<ClientForgotten, BrokerError> {
     let wanted = Wanted::of(context, &Target::default());
     let Some(installation) = context.installation()? else {
         let site = wanted.site_or_default().region();

@@ -54,11 +54,21 @@ pub fn reset(context: &Context<'_>) -> Result<Reset, BrokerError> {
     let mut done = Reset { aside: remains.make_usable()?, ..Reset::default() };
     let lock = hold_to_write(context, &remains.lock_path(), "reset")?;
     let installation = readable(context);
-    let id = installation.as_ref().map(|installation| installation.id().to_string());
-    forget_each(context, &remains, openable(context, installation.as_ref()), &mut done)?;
+    let known = installation.as_ref().map(|known| (known.id(), known.key_place()));
+    let openable = openable(context, installation.as_ref());
+    let deadline = Deadline::after(REVOCATION_LIMIT);
+    for remnant in remains.all()? {
+        forget(context, &remains, openable, &remnant, deadline, &mut done)?;
+    }
     done.aside.extend(remains.forget_installation(&lock)?);
-    done.left = remains.forget_keys(id.as_deref());
-    forget_latecomers(context, &remains, &mut done)?;
+    // What a process wrote that had opened the installation before. What a new one has stored by now is
+    // its own.
+    for remnant in remains.all()? {
+        if !is_of_new_installation(context, &remnant) {
+            forget(context, &remains, openable, &remnant, deadline, &mut done)?;
+        }
+    }
+    done.left = remains.forget_keys(known);
     remains.clear_ended(&lock)?;
     Ok(done)
 }
@@ -89,29 +99,27 @@ fn openable<'a>(
     }
 }
 
-/// Forgets all sessions, and revokes those that the key of `installation` opens.
-fn forget_each(
+/// Forgets a session or pair, and revokes it if the key of `installation` opens it.
+fn forget(
     context: &Context<'_>,
     remains: &Remains<'_>,
     installation: Option<&Installation>,
+    remnant: &Remnant,
+    deadline: Deadline,
     done: &mut Reset,
 ) -> Result<(), BrokerError> {
-    let deadline = Deadline::after(REVOCATION_LIMIT);
-    for remnant in remains.all()? {
-        let Some(lock) = hold_if_there(context, &remnant)? else { continue };
-        let installation = installation.filter(|installation| remnant.is_where(installation));
-        match installation.map(|installation| log_out_of(context, installation, &remnant, deadline))
-        {
-            Some(Ok(session)) => done.sessions.extend(session),
-            Some(Err(error)) => {
-                context.terminal.trace(|| format!("{} is not opened: {error}", shown(&remnant)));
-                done.unopened.push(shown(&remnant));
-            }
-            None if remnant.has_session() => done.unopened.push(shown(&remnant)),
-            None => {}
+    let Some(lock) = hold_if_there(context, remnant)? else { return Ok(()) };
+    let installation = installation.filter(|installation| remnant.is_where(installation));
+    match installation.map(|installation| log_out_of(context, installation, remnant, deadline)) {
+        Some(Ok(session)) => done.sessions.extend(session),
+        Some(Err(error)) => {
+            context.terminal.trace(|| format!("{} is not opened: {error}", shown(remnant)));
+            done.unopened.push(shown(remnant));
         }
-        done.aside.extend(remains.forget(&lock, &remnant)?);
+        None if remnant.has_session() => done.unopened.push(shown(remnant)),
+        None => {}
     }
+    done.aside.extend(remains.forget(&lock, remnant)?);
     Ok(())
 }
 
@@ -141,22 +149,6 @@ fn log_out_of(
         revoke_now(context, &session)
     };
     Ok(Some(LoggedOut { name, not_revoked }))
-}
-
-/// Forgets what a process wrote that had opened the installation before. What a new installation has
-/// stored by now is its own.
-fn forget_latecomers(
-    context: &Context<'_>,
-    remains: &Remains<'_>,
-    done: &mut Reset,
-) -> Result<(), BrokerError> {
-    for remnant in remains.all()? {
-        let Some(lock) = hold_if_there(context, &remnant)? else { continue };
-        if !is_of_new_installation(context, &remnant) {
-            done.aside.extend(remains.forget(&lock, &remnant)?);
-        }
-    }
-    Ok(())
 }
 
 fn is_of_new_installation(context: &Context<'_>, remnant: &Remnant) -> bool {

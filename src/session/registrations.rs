@@ -56,7 +56,7 @@ impl<'a> Registrations<'a> {
     /// Keeps a registration; `_lock` is that of [`Registrations::lock_path`].
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Where it cannot be written, or the installation was forgotten meanwhile.
     pub fn save(
         &self,
         _lock: &Lock,
@@ -64,7 +64,8 @@ impl<'a> Registrations<'a> {
         registration: &Registration,
     ) -> Result<(), StorageError> {
         let json = serde_json::to_vec(registration).expect("a registration is plain data");
-        durable::replace(&self.path(site), &json)
+        let written = durable::replace(&self.path(site), &json);
+        if self.installation.is_there()? { written } else { Err(StorageError::Forgotten) }
     }
 
     /// Forgets the registration at `site` if it is still that of `client_id`, which its server no

@@ -13,6 +13,7 @@ use super::error::{StorageError, io_error};
 use super::installation::{
     Directories, Installation, InstallationPaths, current_directory, forget_keys, identity_path,
 };
+use super::key_place::KeyPlace;
 use crate::lock::Lock;
 use crate::platform::{self, Privacy};
 
@@ -181,11 +182,12 @@ impl<'a> Remains<'a> {
         Ok(())
     }
 
-    /// Removes the copies of the sealing key, once the installation is forgotten. `id` is its id, if
-    /// that could be read; otherwise the copies say whose they are. Returns why one is still there.
+    /// Removes the copies of the sealing key, once the installation is forgotten. `known` is its id and
+    /// where its key was, if that could be read; otherwise the copies say whose they are. Returns why one
+    /// is still there.
     #[must_use]
-    pub fn forget_keys(&self, id: Option<&str>) -> Vec<StorageError> {
-        forget_keys(self.paths, id)
+    pub fn forget_keys(&self, known: Option<(&str, KeyPlace)>) -> Vec<StorageError> {
+        forget_keys(self.paths, known)
     }
 }
 

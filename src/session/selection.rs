@@ -104,7 +104,7 @@ pub fn selected(installation: &Installation) -> Result<Option<SessionName>, Stor
 /// Selects the session for requests that name none. `_lock` is that of [`lock_path`].
 ///
 /// # Errors
-/// If the file cannot be written.
+/// If the file cannot be written, or the installation was forgotten meanwhile.
 pub fn select(
     installation: &Installation,
     _lock: &Lock,
@@ -112,7 +112,8 @@ pub fn select(
 ) -> Result<(), StorageError> {
     let selected = Selected { site: name.site.to_string(), org: name.org.clone() };
     let json = serde_json::to_vec(&selected).expect("a selection is plain data");
-    durable::replace(&installation.selection_path(), &json)
+    let written = durable::replace(&installation.selection_path(), &json);
+    if installation.is_there()? { written } else { Err(StorageError::Forgotten) }
 }
 
 /// The lock of [`select`].

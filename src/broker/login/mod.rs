@@ -39,17 +39,21 @@ const LOGIN_LIMIT: Duration = Duration::from_mins(5);
 /// # Errors
 /// If the site is not trusted, nobody finished the login, or the server refused.
 pub fn log_in(context: &Context<'_>, options: &LoginOptions) -> Result<LoggedIn, BrokerError> {
-    until_it_stays(|| log_in_once(context, options))
+    let deadline = Deadline::after(LOGIN_LIMIT);
+    until_it_stays(|| log_in_once(context, options, deadline))
 }
 
-fn log_in_once(context: &Context<'_>, options: &LoginOptions) -> Result<LoggedIn, BrokerError> {
+fn log_in_once(
+    context: &Context<'_>,
+    options: &LoginOptions,
+    deadline: Deadline,
+) -> Result<LoggedIn, BrokerError> {
     let (site, _) = options.begins_at();
     let given = options.trust_site || (options.typed && site.is_loopback());
     ensure_trusted(context, &options.site, given)?;
     let installation = context.installation_to_write()?;
     let store = SessionStore::of(&installation);
     let name = SessionName { site, org: options.org.clone() };
-    let deadline = Deadline::after(LOGIN_LIMIT);
     let number = |outcome: Option<LoginOutcome>| outcome.map_or(0, |outcome| outcome.number);
     let seen = number(store.login_outcome(&name)?);
     let lock = hold(context, &store.login_lock_path(&name), "login", deadline)?;

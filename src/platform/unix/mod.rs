@@ -3,7 +3,7 @@
 //! - `files`: opening, replacing, removing and syncing files; whose they are.
 //! - `process`: finding and starting programs, becoming one, limits, memory dumps.
 //! - `worker`: the process that refreshes and outlives its caller, with the lock it inherits.
-//! - `signals`: what ends a process and what does not.
+//! - `signals`: what ends a process and what does not; on Windows a part of `worker`.
 //! - `sidecar`: the process that serves a program that this process becomes.
 //! - `terminal`: standard streams, and lines that a person types.
 //!

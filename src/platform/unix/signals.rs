@@ -31,7 +31,7 @@ pub fn hold_back_termination() -> Held {
     }
     Held(POLITE.map(|signal| {
         let earlier = handle(signal, note);
-        // Who ignored it before, as `nohup` does, goes on doing so.
+        // If our caller has us ignore it, as `nohup` does, that stays so.
         if earlier.sa_sigaction == libc::SIG_IGN {
             restore(signal, &earlier);
         }
@@ -56,7 +56,10 @@ impl Drop for Held {
 /// without a word. A program that takes our place is ended as before: no handler survives that.
 pub(super) fn survive_long_writes() {
     extern "C" fn ignore(_: libc::c_int) {}
-    handle(libc::SIGXFSZ, ignore);
+    let earlier = handle(libc::SIGXFSZ, ignore);
+    if earlier.sa_sigaction == libc::SIG_IGN {
+        restore(libc::SIGXFSZ, &earlier);
+    }
 }
 
 /// Installs a handler, which interrupts no system call; what was there before.

@@ -121,15 +121,15 @@ impl KeyCopies {
     }
 }
 
-/// Removes every copy of the key of an installation that was just forgotten: of that with this `id`,
-/// or if nobody knows it, of all that say that they were made for this state directory. Returns why
-/// a copy could not be removed.
+/// Removes every copy of the key of an installation that was just forgotten: of that with this id, whose
+/// key was stored at this place, or if nobody knows them, of all that say that they were made for this
+/// state directory. Returns why a copy could not be removed.
 pub(in crate::session) fn forget_keys(
     paths: &InstallationPaths,
-    id: Option<&str>,
+    known: Option<(&str, KeyPlace)>,
 ) -> Vec<StorageError> {
-    if let Some(id) = id {
-        return key::remove_all(paths, id, None);
+    if let Some((id, place)) = known {
+        return key::remove_all(paths, id, Some(place));
     }
     let found = match KeyCopies::find(paths) {
         Ok(found) => found,

@@ -142,6 +142,12 @@ impl Installation {
         self.places.import_lock()
     }
 
+    /// What kind of place the sealing key is stored at.
+    #[must_use]
+    pub fn key_place(&self) -> KeyPlace {
+        self.identity.key
+    }
+
     /// Where the sealing key is stored.
     ///
     /// # Errors

@@ -50,6 +50,18 @@ fn in_container(home: &Home, script: &str) -> Run {
 }
 
 #[test]
+fn a_caller_that_ignores_its_dead_children_is_served() {
+    let stage = Stage::stale();
+    let script = "trap '' CHLD; exec \"$0\" get";
+    let run = finish(start(stage.home.any_program(Path::new("sh"), &["-c", script, PROGRAM]), b""));
+    run.succeeds_quietly();
+    stage.renewed_once();
+    let script = "trap '' CHLD; exec \"$0\" exec --live -- true";
+    let live = stage.home.any_program(Path::new("sh"), &["-c", script, PROGRAM]);
+    finish(start(live, b"")).succeeds_quietly();
+}
+
+#[test]
 fn a_container_whose_first_process_waits_for_nothing_gathers_no_dead_workers() {
     let stage = Stage::stale();
     // The shell waits for nothing between its two commands.
