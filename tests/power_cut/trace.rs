@@ -71,7 +71,8 @@ pub fn calls(trace: &str) -> Vec<Call> {
     calls
 }
 
-/// One call; nothing for one that never returned.
+/// One call; nothing for one that never returned, or that a signal interrupted before it did anything: it is
+/// made again.
 fn call(process: u32, text: &str) -> Option<Call> {
     let parts = text.split_once('(').and_then(|(name, rest)| {
         let (arguments, result) = rest.rsplit_once(" = ")?;
@@ -79,7 +80,7 @@ fn call(process: u32, text: &str) -> Option<Call> {
     });
     let (name, arguments, result) =
         parts.unwrap_or_else(|| panic!("a call that cannot be read: {text}"));
-    if result == "?" {
+    if result == "?" || result.starts_with("? ERESTART") {
         return None;
     }
     let end = result.find([' ', '<']).unwrap_or(result.len());
