@@ -14,7 +14,7 @@ pub enum NotRevoked {
     /// There is nobody in whose name it could be revoked.
     #[error("it was stored without a client")]
     NoClient,
-    #[error("the servers took too long for the other sessions")]
+    #[error("the servers took too long")]
     NoTime,
 }
 

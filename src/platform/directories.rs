@@ -58,7 +58,7 @@ pub enum NoHome {
     #[error("there is no home directory: set {HOME}{}", or(.instead.as_ref()))]
     Unknown { instead: Option<&'static str> },
     #[error(
-        "{HOME} is {value:?}, which is not an absolute path: set it right{}", or_set(.instead.as_ref())
+        "{HOME} is {value:?}, which is not an absolute path: set it to one{}", or_set(.instead.as_ref())
     )]
     Relative { value: PathBuf, instead: Option<&'static str> },
     #[error(
@@ -235,6 +235,6 @@ mod tests {
         let named = Path::new(other).join(STATE.ours);
         assert_eq!(state(&[(STATE.variable, other)]).as_ref(), Ok(&named));
         let relative = state(&[(HOME, "x")]).unwrap_err();
-        assert!(relative.ends_with("set it right, or set DD_OAUTH_STATE_DIR"), "{relative}");
+        assert!(relative.ends_with("set it to one, or set DD_OAUTH_STATE_DIR"), "{relative}");
     }
 }

@@ -11,7 +11,7 @@ use super::api_keys::API_KEYS_ENDING;
 use super::durable::{self, UNFINISHED};
 use super::error::{StorageError, io_error};
 use super::installation::{
-    Directories, Installation, InstallationPaths, current_directory, forget_keys, identity_path,
+    Directories, Installation, InstallationPaths, forget_keys, identity_path, remove_ended,
 };
 use super::key_place::KeyPlace;
 use crate::lock::Lock;
@@ -168,18 +168,7 @@ impl<'a> Remains<'a> {
     /// # Errors
     /// If a file cannot be removed.
     pub fn clear_ended(&self, _lock: &Lock) -> Result<(), StorageError> {
-        let state_directory = &self.paths.state_directory;
-        // Listed before the record is read: no directory comes before its record.
-        let ended = Directories::in_state(state_directory)?;
-        let current = current_directory(state_directory)?;
-        for Directories { sessions, registrations } in ended {
-            let is_own = registrations.starts_with(&sessions);
-            if is_own && current.as_ref() != Some(&sessions) {
-                remove_as_far_as_known(&registrations)?;
-                remove_as_far_as_known(&sessions)?;
-            }
-        }
-        Ok(())
+        remove_ended(&self.paths.state_directory)
     }
 
     /// Removes the copies of the sealing key, once the installation is forgotten. `known` is its id and
@@ -195,20 +184,6 @@ fn stem_of(name: &str) -> Option<String> {
     let name = name.strip_suffix(UNFINISHED).unwrap_or(name);
     let stems = |ending: &&'static str| name.strip_suffix(*ending)?.strip_suffix('.');
     ENDINGS.iter().find_map(stems).map(str::to_string)
-}
-
-/// Removes a directory with the files in it, or the files alone if there is more.
-fn remove_as_far_as_known(directory: &Path) -> Result<(), StorageError> {
-    for name in names_in(directory)? {
-        let path = directory.join(name);
-        if !path.is_dir() {
-            durable::remove(&path)?;
-        }
-    }
-    match std::fs::remove_dir(directory) {
-        Ok(()) => durable::sync_parent(directory),
-        Err(_) => Ok(()),
-    }
 }
 
 /// The names in a directory; a missing one has none.

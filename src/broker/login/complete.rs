@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::broker::BrokerError;
 use crate::broker::locking::{WRITE_LIMIT, hold};
-use crate::broker::revocation::revoke;
+use crate::broker::revocation::{NotRevoked, revoke};
 use crate::clock::{Deadline, Timestamp};
 use crate::http_client::Http;
 use crate::names::{ClientId, OrgLabel, SessionName};
@@ -19,6 +21,8 @@ use super::registration::remember;
 
 /// [`WRITE_LIMIT`] for a caller of `get`, who has waited for long enough.
 const SHORT_WRITE_LIMIT: Duration = Duration::from_secs(20);
+/// How long a login that cannot be kept tries to revoke its tokens.
+const REVOCATION_LIMIT: Duration = Duration::from_secs(20);
 
 /// Exchanges the code where it belongs, and stores the session there.
 pub async fn complete(
@@ -39,7 +43,9 @@ pub async fn complete(
         Ok(session) => session,
         Err(error) => {
             // Nobody would ever use these tokens, and nobody could end them.
-            let not_revoked = revoke(login.context, &session).await;
+            let revoked = timeout(REVOCATION_LIMIT, revoke(login.context, &session)).await;
+            let not_revoked =
+                revoked.unwrap_or_else(|_| NotRevoked::of(&session, || NotRevoked::NoTime));
             login.context.terminal.trace(|| {
                 let count = not_revoked.len();
                 format!("what came cannot be kept, and is revoked; {count} tokens were not")

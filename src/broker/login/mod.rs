@@ -29,8 +29,8 @@ pub use logged_in::LoggedIn;
 pub use options::{LoginOptions, ScopeOptions};
 
 /// How long a person may take in the browser, and how long others wait for that. With a refresh
-/// before it (60 s), the exchange (15 s) and the write behind it (20 s), a `get` stays within the 7
-/// minutes that its callers were told.
+/// before it (60 s), the exchange (15 s), the write behind it (20 s) and the revocation of what cannot be
+/// written (20 s), a `get` stays within the 7 minutes that its callers were told.
 const LOGIN_LIMIT: Duration = Duration::from_mins(5);
 
 /// Logs in, and stores the session at the site that the login came back from. If several processes

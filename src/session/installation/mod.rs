@@ -20,7 +20,7 @@ use crate::session::sealing_key::{SealingKey, storage};
 
 use identity::{Identity, Layout, identity_in};
 use places::Places;
-pub(super) use places::{Directories, current_directory};
+pub(super) use places::{Directories, remove_ended};
 
 pub(super) use identity::path_in as identity_path;
 pub use key::KeyOrigin;
@@ -264,23 +264,9 @@ impl Installation {
     /// If a file cannot be removed.
     pub fn clear(&self, _lock: &Lock) -> Result<Vec<StorageError>, StorageError> {
         // The key goes even if a directory stays.
-        let cleared = self.remove_ended_directories();
+        let cleared = places::remove_ended(&self.paths.state_directory);
         let left = key::remove_copies(&self.paths, &self.identity);
         cleared.map(|()| left)
-    }
-
-    fn remove_ended_directories(&self) -> Result<(), StorageError> {
-        // Listed before the record is read: a directory comes after its record, and no id comes twice.
-        // So one that is not of the record belongs to an installation that has ended.
-        let mut ended = places::own_directories(&self.paths.state_directory)?;
-        if let Some(now) = identity_in(&self.paths.state_directory)? {
-            ended.retain(|directory| !directory.ends_with(&now.id));
-        }
-        for directory in ended {
-            durable::remove_directory(&places::registrations_in(&directory))?;
-            durable::remove_directory(&directory)?;
-        }
-        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::identity::{Identity, Layout, identity_in, is_id};
 use crate::platform;
+use crate::session::durable;
 use crate::session::error::{StorageError, io_error};
 
 /// The places of one installation's files.
@@ -69,7 +70,7 @@ impl Places {
 }
 
 /// The registrations in the directory of an installation.
-pub fn registrations_in(directory: &Path) -> PathBuf {
+fn registrations_in(directory: &Path) -> PathBuf {
     directory.join("registrations")
 }
 
@@ -104,14 +105,23 @@ impl IntoIterator for Directories {
     }
 }
 
-/// The directory of the sessions of the installation that there is now, if it can be read.
-pub fn current_directory(state_directory: &Path) -> Result<Option<PathBuf>, StorageError> {
-    let now = identity_in(state_directory)?;
-    Ok(now.map(|identity| Places::of(state_directory, &identity).sessions()))
+/// Removes the directories of installations that have ended, but what is not ours in them.
+pub fn remove_ended(state_directory: &Path) -> Result<(), StorageError> {
+    // Listed before the record is read: a directory comes after its record, and no id comes twice.
+    // So one that is not of the record belongs to an installation that has ended.
+    let mut ended = own_directories(state_directory)?;
+    if let Some(now) = identity_in(state_directory)? {
+        ended.retain(|directory| !directory.ends_with(&now.id));
+    }
+    for directory in ended {
+        durable::remove_directory(&registrations_in(&directory))?;
+        durable::remove_directory(&directory)?;
+    }
+    Ok(())
 }
 
 /// The directories of installations, of those too that have ended.
-pub fn own_directories(state_directory: &Path) -> Result<Vec<PathBuf>, StorageError> {
+fn own_directories(state_directory: &Path) -> Result<Vec<PathBuf>, StorageError> {
     let names = match platform::names_in(state_directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         names => names.map_err(io_error("list", state_directory))?,
